@@ -1,0 +1,85 @@
+"""Toy models of superposition: solve, build, train and measure them.
+
+Names load on first use, so that importing the package costs next to nothing.
+
+>>> import superposition as sp
+>>> round(sp.theory.symmetric_optimum(ratio=0.25, probability=0.045).loss, 9)
+0.004855798
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from superposition import diagnostics, features, models, theory, training
+    from superposition.diagnostics import held_out_loss, predicted_symmetry, symmetry, symmetry_of_weights
+    from superposition.estimate import Estimate
+    from superposition.features import Constant, Law, SparseFeatures, Uniform
+    from superposition.models import Autoencoder, LinearAutoencoder, Model, PersianRug, hadamard_transform, load, save
+    from superposition.training import Run, TrainingConfig, fit_rug, train
+
+_HOME = {
+    "Estimate": "estimate",
+    "Constant": "features",
+    "Law": "features",
+    "SparseFeatures": "features",
+    "Uniform": "features",
+    "Autoencoder": "models",
+    "LinearAutoencoder": "models",
+    "Model": "models",
+    "PersianRug": "models",
+    "hadamard_transform": "models",
+    "load": "models",
+    "save": "models",
+    "held_out_loss": "diagnostics",
+    "predicted_symmetry": "diagnostics",
+    "symmetry": "diagnostics",
+    "symmetry_of_weights": "diagnostics",
+    "Run": "training",
+    "TrainingConfig": "training",
+    "fit_rug": "training",
+    "train": "training",
+}
+_ROOMS = ("diagnostics", "features", "models", "theory", "training")
+
+__all__ = [
+    "Autoencoder",
+    "Constant",
+    "Estimate",
+    "Law",
+    "LinearAutoencoder",
+    "Model",
+    "PersianRug",
+    "Run",
+    "SparseFeatures",
+    "TrainingConfig",
+    "Uniform",
+    "diagnostics",
+    "features",
+    "fit_rug",
+    "hadamard_transform",
+    "held_out_loss",
+    "load",
+    "models",
+    "predicted_symmetry",
+    "save",
+    "symmetry",
+    "symmetry_of_weights",
+    "theory",
+    "train",
+    "training",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

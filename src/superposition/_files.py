@@ -1,0 +1,75 @@
+"""Files that are whole or absent: written beside their place, then renamed onto it."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder, renamed onto `path` if the block succeeds.
+
+    Raises:
+        OSError: The folder cannot be made or written, or the disk is full; `path` is then as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file atomically, keys in the order given, NaN refused."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Returns the object in a JSON file.
+
+    Raises:
+        ValueError: The file is missing or holds no JSON object; the message names `what` and the path.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{what} must be in {path.parent}, but {path.name} is not there: check the path") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged ({error}): restore it or make the {what} anew") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}: it is no {what}")
+    return value
+
+
+def digest(path: Path) -> str:
+    """Returns the BLAKE2b digest of a file's content, as 32 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def vacant(folder: Path, marker: str) -> Path:
+    """Returns `folder` if it does not hold a finished result yet.
+
+    Raises:
+        FileExistsError: `folder / marker` exists; nothing is overwritten.
+        NotADirectoryError: `folder` is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, not a folder: choose another place")
+    if (folder / marker).exists():
+        raise FileExistsError(f"{folder} already holds a result ({marker}): choose another folder or remove it first")
+    return folder

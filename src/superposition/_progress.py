@@ -1,0 +1,60 @@
+"""Progress of long work: what, how far, how fast, how long still, and the loss so far."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+
+class Report(Protocol):
+    """Takes the progress of one piece of work."""
+
+    def __call__(self, done: int, total: int, detail: str) -> None:
+        """Tells that `done` of `total` steps are done, with a short text such as the loss."""
+
+
+class Display:
+    """A live display on standard error, one line a piece of work; use as a context manager."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            """Steps per second."""
+
+            def render(self, task: Task) -> Text:
+                return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Rate(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[detail]}"),
+            console=Console(stderr=True),
+        )
+
+    def task(self, description: str, *, transient: bool = False) -> Report:
+        """Adds a line and returns its reporter; a transient one disappears when it is done."""
+        task = self._progress.add_task(description, total=None, detail="")
+
+        def report(done: int, total: int, detail: str) -> None:
+            self._progress.update(task, completed=done, total=total, detail=detail)
+            if transient and done >= total:
+                self._progress.remove_task(task)
+
+        return report
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+def silent(done: int, total: int, detail: str) -> None:
+    """Takes progress and shows nothing."""

@@ -1,0 +1,167 @@
+"""Statistical permutation symmetry: how equal the rows of W and the biases are, and how Gaussian their noise."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from superposition import _checks
+from superposition._checks import FloatArray
+from superposition.diagnostics.loss import check_same_width
+from superposition.features import SparseFeatures
+from superposition.models import Model
+from superposition.theory import symmetric_optimum
+
+_BLOCK_ENTRIES = 1 << 22
+DEAD_BELOW = 0.05  # A feature whose |W_ii| is below this share of the largest has no code.
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a statistic is spread over features.
+
+    Attributes:
+        mean: Mean over features.
+        mean_square: Δ of the paper, the mean squared deviation (called "root mean square" in its text).
+        root_mean_square: Its square root, in the statistic's own unit.
+        extent: Δ₂ of the paper, largest minus smallest.
+    """
+
+    mean: float
+    mean_square: float
+    root_mean_square: float
+    extent: float
+
+    @classmethod
+    def of(cls, values: FloatArray) -> "Spread":
+        """Returns the spread of a non-empty array of finite values, NaN for an empty one."""
+        if values.size == 0:
+            return cls(*[float("nan")] * 4)
+        square = float(np.mean((values - values.mean()) ** 2))
+        return cls(float(values.mean()), square, float(np.sqrt(square)), float(np.ptp(values)))
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Statistics of section 3.2 and appendix A for one (W, b).
+
+    Attributes:
+        diagonal: Spread of W_ii over all features.
+        bias: Spread of b_i over all features, feature units.
+        noise_mean: Spread of E ν_i = W_ii⁻¹ Σ_{j≠i} W_ij E x_j over live features, feature units.
+        noise_variance: Spread of Var ν_i = W_ii⁻² Σ_{j≠i} W_ij² Var x_j over live features.
+        non_gaussianity: Λ = max_i Σ_{j≠i} |W_ij|³ / (Σ_{j≠i} W_ij²)^{3/2}, eq. 3, over live features.
+        dead_features: Number of features with |W_ii| below 5% of the largest. Their ν would be
+            divided by nearly zero; noise_mean, noise_variance and non_gaussianity leave them out.
+        n_features: Number of features.
+    """
+
+    diagonal: Spread
+    bias: Spread
+    noise_mean: Spread
+    noise_variance: Spread
+    non_gaussianity: float
+    dead_features: int
+    n_features: int
+
+
+@dataclass(frozen=True)
+class PredictedSymmetry:
+    """What mean field says of the same statistics: one value for every feature, no spread.
+
+    Attributes:
+        diagonal: a.
+        effective_bias: b + a E ν: the bias with the mean of the interference absorbed, which is all that
+            mean field determines.
+        noise_variance: σ², eq. 6.
+    """
+
+    diagonal: float
+    effective_bias: float
+    noise_variance: float
+
+
+def symmetry(model: Model, features: SparseFeatures) -> Symmetry:
+    """Symmetry statistics of a trained or constructed model (exact, no sampling).
+
+    W is formed a block of rows at a time: memory stays in tens of megabytes at any size.
+
+    Args:
+        model: Any model.
+        features: What it is measured on; their moments enter the statistics of ν.
+
+    Raises:
+        ValueError: Sizes do not match.
+
+    Reference: The Persian Rug, section 3.2, eq. 3 and appendix A.
+    """
+    check_same_width(model, features)
+    return _statistics(model.W_rows, model.bias_vector(), features)
+
+
+def symmetry_of_weights(
+    W: Float[Tensor, "n_features n_features"], b_dec: Float[Tensor, " n_features"], features: SparseFeatures
+) -> Symmetry:
+    """Symmetry statistics of a bare W = W_dec W_enc and bias; see `symmetry`."""
+    expected = (features.n_features, features.n_features)
+    if tuple(W.shape) != expected or tuple(b_dec.shape) != expected[:1]:
+        raise ValueError(f"`W` must have shape {expected} and `b_dec` {expected[:1]}, got {tuple(W.shape)}, {tuple(b_dec.shape)}")
+    return _statistics(lambda start, stop: W[start:stop], b_dec, features)
+
+
+def predicted_symmetry(features: SparseFeatures, n_hidden: int) -> PredictedSymmetry:
+    """The mean-field prediction beside `symmetry`: exact as n → ∞ if the interference is Gaussian.
+
+    Raises:
+        ValueError: The features are not symmetric or `n_hidden` is out of range.
+
+    Reference: The Persian Rug, eq. 5 and 6.
+    """
+    if not features.is_symmetric:
+        raise ValueError("`features` must be symmetric for this prediction, got one probability or importance per feature")
+    ratio = _checks.hidden_width(n_hidden, features.n_features) / features.n_features
+    best = symmetric_optimum(ratio, features.probability, features.law)
+    return PredictedSymmetry(best.scale, best.bias, best.noise_std**2)
+
+
+def _statistics(
+    rows: Callable[[int, int], Tensor], b_dec: Tensor, features: SparseFeatures
+) -> Symmetry:
+    n = features.n_features
+    mean, variance = features.per_feature(features.mean), features.per_feature(features.variance)
+    diagonal, noise_mean, noise_variance, cubes = (np.empty(n) for _ in range(4))
+    for start, stop, block in _off_diagonal_blocks(rows, n, diagonal):
+        squares = block**2
+        noise_mean[start:stop] = block @ mean
+        noise_variance[start:stop] = squares @ variance
+        norms = squares.sum(1)
+        absolute = (squares * np.abs(block)).sum(1)
+        cubes[start:stop] = np.divide(absolute, norms**1.5, out=np.zeros(stop - start), where=norms > 0)
+    _checks.finite("W", diagonal + noise_variance)
+    live = np.abs(diagonal) > DEAD_BELOW * np.abs(diagonal).max()
+    return Symmetry(
+        diagonal=Spread.of(diagonal),
+        bias=Spread.of(b_dec.detach().cpu().double().numpy()),
+        noise_mean=Spread.of(noise_mean[live] / diagonal[live]),
+        noise_variance=Spread.of(noise_variance[live] / diagonal[live] ** 2),
+        non_gaussianity=float(cubes[live].max(initial=0.0)),
+        dead_features=int(n - live.sum()),
+        n_features=n,
+    )
+
+
+def _off_diagonal_blocks(
+    rows: Callable[[int, int], Tensor], n: int, diagonal: FloatArray
+) -> Iterator[tuple[int, int, FloatArray]]:
+    """Yields (start, stop, rows of W with the diagonal zeroed), and fills `diagonal`."""
+    height = max(1, _BLOCK_ENTRIES // n)
+    for start in range(0, n, height):
+        stop = min(start + height, n)
+        block = rows(start, stop).detach().to("cpu", torch.float64, copy=True).numpy()
+        own = np.arange(stop - start), np.arange(start, stop)
+        diagonal[start:stop] = block[own]
+        block[own] = 0.0
+        yield start, stop, block

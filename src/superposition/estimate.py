@@ -1,0 +1,44 @@
+"""A measured number together with its standard error."""
+
+from dataclasses import dataclass
+from math import isfinite, nan, sqrt
+
+from superposition import _checks
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A Monte-Carlo mean with its standard error.
+
+    Attributes:
+        value: The mean.
+        standard_error: One standard deviation of `value`; NaN if `count` is 1.
+        count: Number of independent samples behind it.
+
+    >>> print(Estimate(0.0048558, 0.0000031, 100_000))
+    0.0048558 ± 0.0000031
+    """
+
+    value: float
+    standard_error: float
+    count: int
+
+    @classmethod
+    def from_sums(cls, total: float, total_of_squares: float, count: int) -> "Estimate":
+        """Returns the estimate of a mean from Σ y and Σ y² over `count` independent samples."""
+        _checks.whole_number("count", count)
+        mean = total / count
+        if count == 1:
+            return cls(mean, nan, 1)
+        variance = max(total_of_squares / count - mean**2, 0.0) * count / (count - 1)
+        return cls(mean, sqrt(variance / count), count)
+
+    def z_score(self, expected: float) -> float:
+        """Returns how many standard errors the value lies above `expected`."""
+        return (self.value - expected) / self.standard_error
+
+    def __str__(self) -> str:
+        if not (isfinite(self.standard_error) and self.standard_error > 0):
+            return f"{self.value:.7g}"
+        digits = max(0, 1 - int(f"{self.standard_error:e}".split("e")[1]))
+        return f"{self.value:.{digits}f} ± {self.standard_error:.{digits}f}"

@@ -1,0 +1,72 @@
+"""The best linear autoencoder: principal components of importance-weighted independent features."""
+
+from typing import Self, final
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from superposition import _checks
+from superposition.features import SparseFeatures
+from superposition.models.base import Model
+
+
+@final
+class LinearAutoencoder(Model):
+    """A linear autoencoder with bias, x̂ = W_dec W_enc x + b_dec.
+
+    Args:
+        W_enc: Encoder, shape (n_hidden, n_features).
+        W_dec: Decoder, shape (n_features, n_hidden).
+        b_dec: Bias, shape (n_features,).
+
+    >>> from superposition.features import SparseFeatures
+    >>> LinearAutoencoder.fit(SparseFeatures(4, 0.5), n_hidden=2).b_dec
+    tensor([0.0000, 0.0000, 0.2500, 0.2500])
+    """
+
+    W_enc: Tensor
+    W_dec: Tensor
+    b_dec: Tensor
+
+    def __init__(
+        self,
+        W_enc: Float[Tensor, "n_hidden n_features"],
+        W_dec: Float[Tensor, "n_features n_hidden"],
+        b_dec: Float[Tensor, " n_features"],
+    ) -> None:
+        super().__init__()
+        self.n_hidden, self.n_features = W_enc.shape
+        for name, tensor in (("W_enc", W_enc), ("W_dec", W_dec), ("b_dec", b_dec)):
+            self.register_buffer(name, tensor)
+
+    @classmethod
+    def fit(cls, features: SparseFeatures, n_hidden: int) -> Self:
+        """Returns the optimum: the n_hidden features of largest M_i Var x_i kept whole, the others at their mean.
+
+        For symmetric features every rank-n_hidden projection is equally good; this is the sparsest of them.
+
+        Raises:
+            ValueError: `n_hidden` is not in [1, n_features].
+        """
+        n_hidden = _checks.hidden_width(n_hidden, features.n_features)
+        variance = features.per_feature(features.importance * features.variance)
+        kept = np.sort(np.argsort(-variance, kind="stable")[:n_hidden])
+        W_enc = torch.zeros(n_hidden, features.n_features)
+        W_enc[torch.arange(n_hidden), torch.from_numpy(kept)] = 1.0
+        b_dec = torch.tensor(features.per_feature(features.mean), dtype=torch.float32)
+        b_dec[torch.from_numpy(kept)] = 0.0
+        return cls(W_enc, W_enc.T.contiguous(), b_dec)
+
+    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns W_dec W_enc x + b_dec."""
+        return x @ self.W_enc.T @ self.W_dec.T + self.b_dec
+
+    def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:
+        """Returns rows of W_dec W_enc."""
+        return self.W_dec[start:stop] @ self.W_enc
+
+    def bias_vector(self) -> Float[Tensor, " n_features"]:
+        """Returns b_dec."""
+        return self.b_dec

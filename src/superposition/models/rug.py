@@ -1,0 +1,142 @@
+"""The Persian Rug: weights of least interference, built from rows of a Hadamard matrix."""
+
+from math import sqrt
+from typing import Self, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from superposition import _checks
+from superposition._random import numpy_rng
+from superposition.features import SparseFeatures
+from superposition.models.base import Model
+from superposition.models.hadamard import check_order, hadamard_transform
+from superposition.theory import symmetric_optimum
+
+
+@final
+class PersianRug(Model):
+    """The artificial autoencoder x̂ = ReLU(a R x + b), R = n_hidden⁻¹ Σ_{k∈S} H_·k H_·kᵀ, matrix-free.
+
+    R has unit diagonal and every row has Σ_{j≠i} R_ij² = n_features/n_hidden − 1, the least possible
+    (eq. 6). R² = (n_features/n_hidden) R: it is proportional to a projector (eq. 42–45 drop the factor).
+
+    Args:
+        n_features: Order of the Hadamard matrix, a power of two.
+        rows: The set S: distinct rows of the matrix, shape (n_hidden,).
+        scale: a > 0, the diagonal of W.
+        bias: b, added to every pre-activation, in feature units.
+
+    Attributes:
+        rows: The set S, increasing.
+        scale: a, a float64 scalar parameter.
+        bias: b, a float64 scalar parameter.
+
+    Raises:
+        ValueError: The order is not a power of two, or rows are repeated or out of range.
+
+    Reference: The Persian Rug, section 4.2.2 and appendix F.
+
+    >>> rug = PersianRug.fit(SparseFeatures(n_features=64, probability=0.045), n_hidden=16)
+    >>> round(float(rug.scale), 4)
+    1.2892
+    """
+
+    rows: Tensor
+
+    def __init__(self, n_features: int, rows: Int[Tensor, " n_hidden"], *, scale: float = 1.0, bias: float = 0.0) -> None:
+        super().__init__()
+        self.n_features = check_order(_checks.whole_number("n_features", n_features))
+        self.n_hidden = _checks.hidden_width(rows.numel(), n_features)
+        ordered = rows.long().sort().values
+        if int(ordered[0]) < 0 or int(ordered[-1]) >= n_features or bool((ordered.diff() == 0).any()):
+            raise ValueError(f"`rows` must be distinct and in [0, {n_features - 1}], got {rows.tolist()[:8]} …")
+        self.register_buffer("rows", ordered)
+        self.scale = torch.nn.Parameter(torch.tensor(scale, dtype=torch.float64))
+        self.bias = torch.nn.Parameter(torch.tensor(bias, dtype=torch.float64))
+
+    @classmethod
+    def draw(cls, n_features: int, n_hidden: int, *, seed: int = 0) -> Self:
+        """Returns a rug with a = 1, b = 0 and a uniformly drawn set of rows.
+
+        Raises:
+            ValueError: `n_features` is not a power of two or `n_hidden` is not in [1, n_features].
+        """
+        check_order(_checks.whole_number("n_features", n_features))
+        _checks.hidden_width(n_hidden, n_features)
+        rows = numpy_rng(seed, "rug rows").choice(n_features, size=n_hidden, replace=False)
+        return cls(n_features, torch.from_numpy(rows))
+
+    @classmethod
+    def fit(cls, features: SparseFeatures, n_hidden: int, *, seed: int = 0) -> Self:
+        """Returns a rug with a drawn set of rows and the closed-form optimal scale and bias.
+
+        Mean field takes the interference as Gaussian; its mean is moved from the bias of the theory into
+        that of the model, so that a set with the constant row serves as well as any other.
+
+        Args:
+            features: Symmetric features (scalar probability and importance).
+            n_hidden: Number of rows, in [1, n_features].
+            seed: Seed of the row set.
+
+        Raises:
+            ValueError: The features are not symmetric or a size is not valid.
+
+        Reference: The Persian Rug, eq. 5, 6, 13.
+        """
+        if not features.is_symmetric:
+            raise ValueError(
+                "`features` must be symmetric for a rug (scalar probability and importance), got one per feature"
+            )
+        rug = cls.draw(features.n_features, n_hidden, seed=seed)
+        best = symmetric_optimum(rug.n_hidden / rug.n_features, features.probability, features.law)
+        with torch.no_grad():
+            rug.scale.fill_(best.scale)
+            rug.bias.fill_(best.bias - best.scale * rug.interference_mean(features))
+        return rug
+
+    def interference_mean(self, features: SparseFeatures) -> float:
+        """Returns E ν_i, equal for every i: the off-diagonal row sum of R times E x.
+
+        H_·k sums to zero but for the constant row k = 0, whose presence gives every row of R a sum of 1/r.
+        """
+        row_sum = self.n_features / self.n_hidden if int(self.rows[0]) == 0 else 0.0
+        return (row_sum - 1.0) * float(features.mean)
+
+    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns ReLU(a R x + b)."""
+        return torch.relu(self.scale * self.apply_R(x) + self.bias)
+
+    def encode(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_hidden"]:
+        """Returns hidden = W_enc x, W_enc the chosen rows of H over √n_hidden."""
+        return hadamard_transform(x)[..., self.rows] / sqrt(self.n_hidden)
+
+    def apply_R(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns R x by two fast transforms."""
+        kept = torch.zeros(self.n_features, dtype=x.dtype, device=x.device)
+        kept[self.rows] = 1 / self.n_hidden
+        return hadamard_transform(hadamard_transform(x) * kept)
+
+    @torch.no_grad()
+    def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:
+        """Returns rows of W = a R, in float32."""
+        units = torch.zeros(stop - start, self.n_features, device=self.rows.device)
+        units[torch.arange(stop - start), torch.arange(start, stop)] = 1.0
+        return self.scale * self.apply_R(units)
+
+    def matrix(self) -> Float[Tensor, "n_features n_features"]:
+        """Returns R as a dense matrix, unit diagonal, in float32; for looking, at small orders."""
+        return self.W_rows(0, self.n_features) / self.scale.detach()
+
+    @torch.no_grad()
+    def bias_vector(self) -> Float[Tensor, " n_features"]:
+        """Returns b for every feature."""
+        return self.bias.detach().float().expand(self.n_features)
+
+    def extra_repr(self) -> str:
+        """Returns the sizes and the two parameters."""
+        return (
+            f"n_features={self.n_features}, n_hidden={self.n_hidden}, "
+            f"scale={float(self.scale.detach()):.6g}, bias={float(self.bias.detach()):.6g}"
+        )

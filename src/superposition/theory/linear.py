@@ -1,0 +1,98 @@
+"""Second-order theory: the constant, the linear optimum and the least interference variance."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from superposition import _checks
+from superposition.features import Law, SparseFeatures, Uniform
+
+
+def zero_ratio_loss(probability: npt.ArrayLike, law: Law | None = None) -> Any:
+    """Loss per feature of the best constant prediction, Var x = p E u² − (p E u)²; the limit r → 0 (exact).
+
+    Args:
+        probability: Probability of being active, in (0, 1]; any shape.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        Loss in squared feature units, of the shape of `probability`.
+
+    Raises:
+        ValueError: A probability is outside (0, 1].
+
+    Reference: The Persian Rug, section 4.3.1, with the O(p²) made exact.
+
+    >>> round(zero_ratio_loss(0.045), 10)
+    0.01449375
+    """
+    law = law or Uniform()
+    p = _checks.probability(probability)
+    return _plain(p * (law.variance + (1 - p) * law.mean**2))
+
+
+def linear_loss(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
+    """Loss per feature of the best linear autoencoder, (1 − r) Var x (exact for every size).
+
+    Args:
+        ratio: n_hidden / n_features, in (0, 1].
+        probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        Loss in squared feature units, of the broadcast shape.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: The Persian Rug, section 2 (principal components).
+
+    >>> round(linear_loss(0.25, 0.045), 10)
+    0.0108703125
+    """
+    return _plain((1 - _checks.ratio(ratio)) * zero_ratio_loss(probability, law))
+
+
+def weighted_linear_loss(features: SparseFeatures, n_hidden: int) -> float:
+    """Loss per feature of the best linear autoencoder for any probabilities and importances (exact).
+
+    Principal components of √M_i x_i: the n_hidden features with the largest M_i Var x_i are kept whole, the
+    others are replaced by their means. `n_hidden` 0 gives the best constant prediction.
+
+    Raises:
+        ValueError: `n_hidden` is not in [0, n_features].
+    """
+    n_hidden = _checks.whole_number("n_hidden", n_hidden, low=0, high=features.n_features)
+    lost = np.sort(features.per_feature(features.importance * features.variance))
+    return float(lost[: features.n_features - n_hidden].sum() / features.n_features)
+
+
+def minimal_noise_variance(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
+    """Least mean interference variance of a rank-limited W with unit diagonal, Var x (1/r − 1).
+
+    A bound from below for every W; attained exactly by equal-norm tight frames such as the Persian Rug.
+
+    Args:
+        ratio: n_hidden / n_features, in (0, 1].
+        probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        Variance of ν in squared feature units, of the broadcast shape.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: The Persian Rug, eq. 6 and 18.
+
+    >>> round(minimal_noise_variance(0.25, 0.045), 8)
+    0.04348125
+    """
+    r = _checks.ratio(ratio)
+    return _plain(zero_ratio_loss(probability, law) * ((1 - r) / r))
+
+
+def _plain(value: Any) -> Any:
+    """Returns a float for a scalar result, an array otherwise."""
+    return float(value) if np.ndim(value) == 0 else value

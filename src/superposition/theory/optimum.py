@@ -1,0 +1,139 @@
+"""The best scale and bias at given interference, and the symmetric optimum of the model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import elementwise
+
+from superposition import _checks
+from superposition._checks import FloatArray
+from superposition.features import Law, Uniform
+from superposition.theory.linear import minimal_noise_variance
+from superposition.theory.rectified import best_scale, loss_and_slope
+
+# The scan of t = β/σ: rectifying optima lie in [−13, 10]; beyond lies only the linear one, at t ≈ σ E x / Var x.
+_RECTIFYING_SCAN = np.linspace(-13.0, 10.0, 70)
+_LINEAR_SCAN = np.geomspace(1e-3, 1.0, 16)
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The three macroscopic parameters at their best, and the loss they give.
+
+    Attributes:
+        loss: Mean-field loss per feature, squared feature units.
+        scale: a, the diagonal of W.
+        bias: b in feature units, with the mean of the interference absorbed.
+        noise_std: σ, standard deviation of the interference ν, feature units.
+    """
+
+    loss: Any
+    scale: Any
+    bias: Any
+    noise_std: Any
+
+
+def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Optimum:
+    """Best a and b of ReLU(a(x + ν) + b), ν ~ N(0, σ²): the global optimum (exact given Gaussian ν).
+
+    The optimal a is closed-form (eq. 13). The loss as a function of β = b/a can have two minima; both are
+    found as roots of its derivative and the lower one is returned.
+
+    Args:
+        noise_std: σ ≥ 0, in feature units.
+        probability: Probability of being active, in (0, 1]; broadcast with `noise_std`.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        Optimum of the broadcast shape; at σ = 0 it is the identity, with loss 0.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: The Persian Rug, eq. 5 and appendix B.
+
+    >>> round(optimal_relu(0.20852, 0.045).scale, 4)
+    1.2892
+    """
+    law = law or Uniform()
+    sigma, p = np.broadcast_arrays(
+        _checks.finite("noise_std", noise_std, non_negative=True), _checks.probability(probability)
+    )
+    loss, scale, bias = np.zeros(sigma.size), np.ones(sigma.size), np.zeros(sigma.size)
+    noisy = np.flatnonzero(sigma > 0)
+    for start in range(0, noisy.size, _CHUNK):
+        chunk = noisy[start : start + _CHUNK]
+        loss[chunk], scale[chunk], bias[chunk] = _optimise(sigma.ravel()[chunk], p.ravel()[chunk], law)
+    if sigma.ndim == 0:
+        return Optimum(float(loss[0]), float(scale[0]), float(bias[0]), float(sigma))
+    return Optimum(loss.reshape(sigma.shape), scale.reshape(sigma.shape), bias.reshape(sigma.shape), sigma.copy())
+
+
+def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Optimum:
+    """The optimum over all statistically symmetric weights: least σ (eq. 6), then best a and b (eq. 5).
+
+    Exact within mean field (Gaussian interference, n → ∞). Finite trained models can be better than this.
+
+    Args:
+        ratio: n_hidden / n_features, in (0, 1].
+        probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        Optimum of the broadcast shape.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: The Persian Rug, eq. 5, 6 and 13.
+
+    >>> round(symmetric_optimum(ratio=0.25, probability=0.045).loss, 9)
+    0.004855798
+    """
+    r, p = np.broadcast_arrays(_checks.ratio(ratio), _checks.probability(probability))
+    return optimal_relu(np.sqrt(minimal_noise_variance(r, p, law)), p, law)
+
+
+def _optimise(sigma: FloatArray, p: FloatArray, law: Law) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Returns loss, scale and bias at the global optimum; arguments of shape (k,), σ > 0."""
+    mean, variance = p * law.mean, p * (law.variance + (1 - p) * law.mean**2)
+    # Var x = 0 (a constant that is always on) has no linear regime to look for.
+    linear = np.where(variance > 0, sigma * mean / np.where(variance > 0, variance, 1.0), 0.0)
+    beyond = _RECTIFYING_SCAN[-1] + (10.0 + 2 * linear[:, None]) * _LINEAR_SCAN
+    t = np.concatenate([np.broadcast_to(_RECTIFYING_SCAN, (sigma.size, _RECTIFYING_SCAN.size)), beyond], axis=1)
+
+    def slope(t: FloatArray, sigma: FloatArray, p: FloatArray) -> FloatArray:
+        threshold = t * sigma
+        scale = best_scale(threshold, sigma, p, law)
+        return loss_and_slope(np.maximum(scale, 1e-300), scale * threshold, sigma, p, law)[1]
+
+    slopes = slope(t, *(np.broadcast_to(x[:, None], t.shape) for x in (sigma, p)))
+    # A minimum is where the slope turns from negative to positive; the scan's ends are minima if it never does.
+    turns = (slopes[:, :-1] < 0) & (slopes[:, 1:] >= 0)
+    first = np.argmax(turns, axis=1)
+    last = turns.shape[1] - 1 - np.argmax(turns[:, ::-1], axis=1)
+    rows = np.arange(sigma.size)
+    best: tuple[FloatArray, FloatArray, FloatArray] | None = None
+    for left in (first, last):
+        found = turns[rows, left]
+        bracket = (np.where(found, t[rows, left], -1.0), np.where(found, t[rows, left + 1], 1.0))
+        root = elementwise.find_root(slope, bracket, args=(sigma, p), tolerances={"xatol": 1e-13, "xrtol": 1e-13})
+        ends = np.where(slopes[:, -1] < 0, t[:, -1], t[:, 0])
+        threshold = np.where(found, root.x, ends) * sigma
+        scale = best_scale(threshold, sigma, p, law)
+        loss = loss_and_slope(scale, scale * threshold, sigma, p, law)[0]
+        here = (loss, scale, scale * threshold)
+        best = here if best is None else _lower(best, here)
+    assert best is not None
+    return best
+
+
+def _lower(
+    one: tuple[FloatArray, FloatArray, FloatArray], other: tuple[FloatArray, FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Returns, elementwise, the solution with the lower loss."""
+    better = other[0] < one[0]
+    return tuple(np.where(better, b, a) for a, b in zip(one, other, strict=True))  # type: ignore[return-value]

@@ -1,0 +1,120 @@
+"""Checkpoints: the whole state of a run at a step, atomic, verified on load."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from superposition import _files
+from superposition.features import SparseFeatures
+from superposition.models import Autoencoder
+from superposition.training.config import TrainingConfig
+
+_KEEP = 2
+_PATTERN = "checkpoint-*.safetensors"
+
+
+def identity(features: SparseFeatures, config: TrainingConfig, n_hidden: int, seed: int) -> dict[str, Any]:
+    """Returns what must be equal for one run to go on as another."""
+    fields = {key: str(value) for key, value in asdict(config).items()}
+    return {**fields, "n_hidden": n_hidden, "seed": seed, **features.to_config()}
+
+
+def write(
+    folder: Path, step: int, model: Autoencoder, optimizer: torch.optim.Adam, losses: Tensor, identity: dict[str, Any]
+) -> None:
+    """Writes the state after `step` steps and drops all but the last two checkpoints."""
+    tensors: dict[str, Tensor] = {"losses": losses[:step]}
+    for name, parameter in model.named_parameters():
+        state = optimizer.state[parameter]
+        tensors |= {name: parameter.detach(), f"{name}.mean": state["exp_avg"], f"{name}.square": state["exp_avg_sq"]}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"identity": json.dumps(identity), "step": str(step), "digest": _tensor_digest(tensors)}
+    with _files.replacing(folder / f"checkpoint-{step:09d}.safetensors") as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata=metadata)
+    for old in sorted(folder.glob(_PATTERN))[:-_KEEP]:
+        old.unlink()
+
+
+def exists(folder: Path) -> bool:
+    """Whether the folder holds an unfinished run."""
+    return any(folder.glob(_PATTERN))
+
+
+def remove(folder: Path) -> None:
+    """Removes all checkpoints of a finished run."""
+    for path in folder.glob(_PATTERN):
+        path.unlink()
+
+
+def restore(
+    folder: Path, model: Autoencoder, optimizer: torch.optim.Adam, losses: Tensor, identity: dict[str, Any]
+) -> int:
+    """Loads the newest whole checkpoint into model, optimizer and loss record; returns its step.
+
+    A damaged newest checkpoint is passed over for the one before it.
+
+    Raises:
+        ValueError: The run differs from `identity`, or every checkpoint is damaged.
+    """
+    problems = []
+    for path in sorted(folder.glob(_PATTERN), reverse=True):
+        try:
+            step, tensors, found = _read(path)
+        except ValueError as problem:
+            problems.append(str(problem))
+            continue
+        for key in identity.keys() | found.keys():
+            if identity.get(key) != found.get(key):
+                raise ValueError(
+                    f"`{key}` must be that of the unfinished run in {folder}, {found.get(key)!r}, "
+                    f"got {identity.get(key)!r}: give the same or choose another folder"
+                )
+        _install(step, tensors, model, optimizer, losses)
+        return step
+    raise ValueError(
+        f"no checkpoint in {folder} can be used ({'; '.join(problems)}): remove the folder and start again"
+    )
+
+
+def _read(path: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        step, found = int(metadata["step"]), json.loads(metadata["identity"])
+        intact = metadata["digest"] == _tensor_digest(tensors)
+    except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{path.name} is damaged or foreign: {error}") from None
+    if not intact:
+        raise ValueError(f"{path.name} is damaged: its digest does not match")
+    return step, tensors, found
+
+
+@torch.no_grad()
+def _install(
+    step: int, tensors: dict[str, Tensor], model: Autoencoder, optimizer: torch.optim.Adam, losses: Tensor
+) -> None:
+    losses[:step] = tensors["losses"].to(losses)
+    for name, parameter in model.named_parameters():
+        parameter.copy_(tensors[name])
+        optimizer.state[parameter] = {
+            "step": torch.tensor(float(step), device=parameter.device),
+            "exp_avg": tensors[f"{name}.mean"].to(parameter),
+            "exp_avg_sq": tensors[f"{name}.square"].to(parameter),
+        }
+
+
+def _tensor_digest(tensors: dict[str, Tensor]) -> str:
+    import hashlib
+
+    state = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        state.update(name.encode())
+        state.update(tensors[name].view(torch.uint8).numpy() if tensors[name].numel() else b"")
+    return state.hexdigest()

@@ -1,0 +1,102 @@
+"""The training configuration: one frozen object, two named protocols."""
+
+import dataclasses
+from dataclasses import dataclass
+from math import cos, inf, pi, sqrt
+from typing import Literal, Self
+
+from superposition import _checks
+
+Protocol = Literal["default", "paper"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train: Adam on fresh batches, with a rate scaled to the model's size.
+
+    The rate at its peak is min(learning_rate/√n_features, rate_cap/√(n_hidden·n_features·p)): the second
+    bound, p the mean probability, keeps large dense problems from collapsing to the constant prediction.
+
+    Args:
+        n_steps: Number of steps, or the most steps if `stop_window` is set; ≥ 1.
+        batch_size: Samples a step, ≥ 1.
+        learning_rate: Peak rate times √n_features, > 0.
+        rate_cap: Peak rate times √(n_hidden·n_features·p), > 0; inf for none.
+        betas: Adam's averaging factors, each in [0, 1).
+        epsilon: Adam's ε in units of the gradient of the loss per feature, > 0.
+        warm_up: Share of the steps in which the rate rises linearly from 0; in [0, 1).
+        decay: "cosine" lowers the rate to 0 after the warm-up, "none" keeps it.
+        stop_window: None, or the number of batches w of the paper's rule: at every w-th step, stop if the
+            mean loss of the last w batches is not below that of the w before.
+
+    Raises:
+        ValueError: A field is out of its range.
+
+    >>> TrainingConfig.paper().stop_window
+    200
+    """
+
+    n_steps: int = 2500
+    batch_size: int = 1024
+    learning_rate: float = 0.22
+    rate_cap: float = 0.8
+    betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: float = 1e-12
+    warm_up: float = 0.1
+    decay: Literal["cosine", "none"] = "cosine"
+    stop_window: int | None = None
+
+    def __post_init__(self) -> None:
+        _checks.whole_number("n_steps", self.n_steps)
+        _checks.whole_number("batch_size", self.batch_size)
+        _checks.in_interval("learning_rate", self.learning_rate, 0, inf, open_low=True, open_high=True)
+        _checks.in_interval("rate_cap", self.rate_cap, 0, inf, open_low=True)
+        _checks.in_interval("betas", self.betas, 0, 1, open_high=True)
+        _checks.in_interval("epsilon", self.epsilon, 0, 1, open_low=True)
+        _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True)
+        if self.decay not in ("cosine", "none"):
+            raise ValueError(f"`decay` must be 'cosine' or 'none', got {self.decay!r}")
+        if self.stop_window is not None:
+            _checks.whole_number("stop_window", self.stop_window)
+
+    @classmethod
+    def paper(cls) -> Self:
+        """The paper's protocol: Adam at 3e-3/√n until its stop rule over 200 batches (section 2, appendix G).
+
+        Use it with `Autoencoder(..., initialization="linear")`. `n_steps` is a bound that it does not reach.
+        """
+        return cls(
+            n_steps=500_000,
+            learning_rate=3e-3,
+            rate_cap=inf,
+            betas=(0.9, 0.999),
+            epsilon=1e-8,
+            warm_up=0.0,
+            decay="none",
+            stop_window=200,
+        )
+
+    @classmethod
+    def named(cls, protocol: Protocol) -> Self:
+        """Returns the protocol of that name."""
+        return cls.paper() if protocol == "paper" else cls()
+
+    def replace(self, **changes: object) -> Self:
+        """Returns a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+    def peak_rate(self, n_features: int, n_hidden: int, probability: float) -> float:
+        """Returns the peak learning rate for a model's size and the mean probability."""
+        return min(
+            self.learning_rate / sqrt(n_features),
+            self.rate_cap / sqrt(n_hidden * n_features * probability),
+        )
+
+    def rate_factor(self, step: int) -> float:
+        """Returns the rate of step 0 … n_steps − 1 as a share of the peak."""
+        warm = int(self.warm_up * self.n_steps)
+        if step < warm:
+            return (step + 1) / warm
+        if self.decay == "none":
+            return 1.0
+        return (1 + cos(pi * (step - warm) / (self.n_steps - warm))) / 2

@@ -1,0 +1,165 @@
+"""The training loop: fresh batches, a hand-written step, fused Adam; resumable bit for bit."""
+
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from superposition import _checks
+from superposition._interrupts import deferred_signals
+from superposition._progress import Display, Report, silent
+from superposition._random import torch_generator
+from superposition.diagnostics import held_out_loss
+from superposition.features import SparseFeatures
+from superposition.models import Autoencoder
+from superposition.theory import weighted_linear_loss
+from superposition.training import checkpoint, storage
+from superposition.training.config import TrainingConfig
+from superposition.training.result import Curve, Run, Stopped
+from superposition.training.step import GradientStep
+
+_REPORT_EVERY = 50
+_CHECKPOINT_SECONDS = 30.0
+
+
+def train(
+    model: Autoencoder,
+    features: SparseFeatures,
+    config: TrainingConfig | None = None,
+    *,
+    seed: int = 0,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | Report = False,
+    n_held_out: int = 100_000,
+) -> Run:
+    """Trains an autoencoder in place and measures it on held-out samples.
+
+    The batch of a step is drawn from (seed, step) alone, so a resumed run sees the same batches and ends with
+    the same weights, bit for bit on the same machine and number of threads.
+
+    Args:
+        model: Trained in place, on its own device.
+        features: What it sees; n_features must be the model's.
+        config: Protocol; TrainingConfig() if not given.
+        seed: Seed of batches and held-out samples, ≥ 0.
+        folder: Where to keep checkpoints (every 30 s, and on SIGINT or SIGTERM) and at the end the model,
+            record.json and curve.parquet. Nothing is written if not given.
+        resume: Whether to go on from the checkpoints in `folder`, if there are any.
+        progress: True shows a bar on standard error; a function gets (done, total, detail).
+        n_held_out: Samples behind `run.loss`, ≥ 1.
+
+    Returns:
+        The run. One that diverged or collapsed is returned too: look at `run.stopped` or `run.succeeded`.
+
+    Raises:
+        ValueError: Sizes do not match, or the folder's unfinished run is another one or damaged.
+        FileExistsError: The folder holds a finished run, or an unfinished one and `resume` is false.
+        KeyboardInterrupt: On SIGINT, after the checkpoint is written.
+
+    Reference: The Persian Rug, section 2 and appendix G.
+    """
+    if progress is True:
+        with Display() as display:
+            report = display.task(f"training n={model.n_features} n_hidden={model.n_hidden}")
+            return train(
+                model, features, config, seed=seed, folder=folder, resume=resume, progress=report, n_held_out=n_held_out
+            )
+    _checks.whole_number("n_held_out", n_held_out)
+    _checks.whole_number("seed", seed, low=0)
+    if model.n_features != features.n_features:
+        raise ValueError(f"`features` must have the model's n_features = {model.n_features}, got {features.n_features}")
+    loop = _Loop(model, features, config or TrainingConfig(), seed)
+    if folder is not None:
+        loop.keep_in(storage.open_folder(Path(folder), resume=resume))
+    started = time.monotonic()
+    stopped = loop.run(progress or silent)
+    loss = held_out_loss(model, features, n_samples=n_held_out, seed=seed)
+    if stopped != "diverged" and _collapsed(loss.value, features, model.n_hidden):
+        stopped = "collapsed"
+    curve = Curve.of(loop.losses[: loop.step])
+    run = Run(model, features, loop.config, seed, loss, curve, stopped, loop.step, time.monotonic() - started)
+    if folder is not None:
+        storage.save_run(run, Path(folder))
+    return run
+
+
+class _Loop:
+    """The state of a run between two steps."""
+
+    def __init__(self, model: Autoencoder, features: SparseFeatures, config: TrainingConfig, seed: int) -> None:
+        self.model, self.features, self.config, self.seed = model, features, config, seed
+        self.step = 0
+        self.losses = torch.zeros(config.n_steps)
+        probability = float(features.per_feature(features.probability).mean())
+        self._peak = config.peak_rate(model.n_features, model.n_hidden, probability)
+        self._gradients = GradientStep(model, features)
+        self._optimizer = torch.optim.Adam(
+            model.parameters(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
+        )
+        self._folder: Path | None = None
+        self._identity = checkpoint.identity(features, config, model.n_hidden, seed)
+
+    def keep_in(self, folder: Path) -> None:
+        """Keeps checkpoints in a folder, going on from those it holds."""
+        self._folder = folder
+        if checkpoint.exists(folder):
+            self.step = checkpoint.restore(folder, self.model, self._optimizer, self.losses, self._identity)
+
+    def run(self, report: Report) -> Stopped:
+        """Trains until the protocol stops it."""
+        saved = time.monotonic()
+        with deferred_signals() as signals:
+            while (stopped := self._stopped()) is None:
+                self._advance()
+                if self.step % _REPORT_EVERY == 0 or self.step == self.config.n_steps:
+                    report(self.step, self.config.n_steps, f"loss {self._recent(_REPORT_EVERY):.4e}")
+                overdue = time.monotonic() - saved > _CHECKPOINT_SECONDS
+                if self._folder and (signals.pending or overdue):
+                    self._save(self._folder)
+                    saved = time.monotonic()
+                if signals.pending:
+                    break
+            if self._folder and stopped:
+                # What follows, the held-out loss and the final files, can be repeated from here.
+                self._save(self._folder)
+        assert stopped is not None
+        return stopped
+
+    def _save(self, folder: Path) -> None:
+        checkpoint.write(folder, self.step, self.model, self._optimizer, self.losses, self._identity)
+
+    def _advance(self) -> None:
+        """Does one step."""
+        generator = torch_generator(self.seed, "batch", self.step, device=self.model.W_enc.device)
+        x = self.features.sample(self.config.batch_size, generator, dtype=self.model.W_enc.dtype)
+        self._optimizer.param_groups[0]["lr"] = self._peak * self.config.rate_factor(self.step)
+        self.losses[self.step] = self._gradients(x)
+        self._optimizer.step()
+        self.step += 1
+
+    def _stopped(self) -> Stopped | None:
+        """Returns why to stop here, if so."""
+        window = self.config.stop_window
+        if self.step and self.step % _REPORT_EVERY == 0 and not self.losses[: self.step].isfinite().all():
+            return "diverged"
+        if window and self.step >= 2 * window and self.step % window == 0:
+            before = _mean(self.losses[self.step - 2 * window : self.step - window])
+            if not self._recent(window) < before:
+                return "plateau"
+        if self.step >= self.config.n_steps:
+            return "step limit" if window else "completed"
+        return None
+
+    def _recent(self, window: int) -> float:
+        return _mean(self.losses[max(0, self.step - window) : self.step])
+
+
+def _mean(losses: Tensor) -> float:
+    return float(losses.mean(dtype=torch.float64))
+
+
+def _collapsed(loss: float, features: SparseFeatures, n_hidden: int) -> bool:
+    """Whether a loss is not even half way from the constant prediction to the linear optimum."""
+    return loss > (weighted_linear_loss(features, 0) + weighted_linear_loss(features, n_hidden)) / 2

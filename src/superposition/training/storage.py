@@ -1,0 +1,39 @@
+"""A run's folder: checkpoints while it trains, then the model, record.json and curve.parquet."""
+
+from pathlib import Path
+
+from superposition import _files
+from superposition.models import save
+from superposition.training import checkpoint
+from superposition.training.result import Run
+
+RECORD, CURVE = "record.json", "curve.parquet"
+
+
+def open_folder(folder: Path, *, resume: bool) -> Path:
+    """Returns a folder ready for a run, made if missing.
+
+    Raises:
+        FileExistsError: It holds a finished run, or an unfinished one and `resume` is false.
+        OSError: It cannot be written.
+    """
+    for marker in (RECORD, "config.json"):
+        if not (resume and checkpoint.exists(folder)):
+            _files.vacant(folder, marker)
+    if checkpoint.exists(folder) and not resume:
+        raise FileExistsError(f"{folder} holds an unfinished run: resume it (--resume) or choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def save_run(run: Run, folder: Path) -> None:
+    """Writes the model, curve and record, and removes the checkpoints once all is in place."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    save(run.model, folder, features=run.features, overwrite=True)
+    curve = pa.table({"step": run.curve.step, "loss": run.curve.loss, "standard_error": run.curve.standard_error})
+    with _files.replacing(folder / CURVE) as temporary:
+        pq.write_table(curve, temporary)
+    _files.write_json(folder / RECORD, run.record())
+    checkpoint.remove(folder)
