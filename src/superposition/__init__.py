@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from superposition.diagnostics import held_out_loss, predicted_symmetry, symmetry, symmetry_of_weights
     from superposition.estimate import Estimate
     from superposition.features import Constant, Law, SparseFeatures, Uniform
-    from superposition.models import Autoencoder, LinearAutoencoder, Model, PersianRug, hadamard_transform, load, save
+    from superposition.models import (
+        Autoencoder,
+        LinearAutoencoder,
+        Model,
+        PersianRug,
+        hadamard_transform,
+        load,
+        save,
+    )
     from superposition.training import Run, TrainingConfig, fit_rug, train
 
 _HOME = {

@@ -59,7 +59,9 @@ def finite(name: str, value: npt.ArrayLike, *, non_negative: bool = False) -> Fl
     good = np.isfinite(array) & (array >= 0) if non_negative else np.isfinite(array)
     if not good.all():
         kind = "finite and not negative" if non_negative else "finite"
-        raise ValueError(f"`{name}` must be {kind}, got {float(array[~good].flat[0]) if array.ndim else float(array):g}")
+        raise ValueError(
+            f"`{name}` must be {kind}, got {float(array[~good].flat[0]) if array.ndim else float(array):g}"
+        )
     return array
 
 

@@ -12,9 +12,7 @@ _CHUNK_ENTRIES = 1 << 22
 
 
 @torch.no_grad()
-def held_out_loss(
-    model: Model, features: SparseFeatures, *, n_samples: int = 100_000, seed: int = 1
-) -> Estimate:
+def held_out_loss(model: Model, features: SparseFeatures, *, n_samples: int = 100_000, seed: int = 1) -> Estimate:
     """Loss per feature, n⁻¹ E Σ_i M_i (x_i − x̂_i)², estimated on fresh samples (unbiased).
 
     Args:

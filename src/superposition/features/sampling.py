@@ -11,7 +11,7 @@ from torch import Tensor
 from superposition.features.sparse import SparseFeatures
 
 # Above this density one uniform number per entry is cheaper than the logarithms of geometric gaps.
-_DENSE_PROBABILITY = 0.2
+_DENSE_PROBABILITY = 0.35
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class SparseBatch:
         return dense.index_copy_(0, self.positions, self.values).view(self.shape)
 
 
-def draw(features: SparseFeatures, n_samples: int, generator: torch.Generator, dtype: torch.dtype) -> SparseBatch:
+def draw(
+    features: SparseFeatures, n_samples: int, generator: torch.Generator, dtype: torch.dtype | None
+) -> SparseBatch:
     """Returns a batch drawn from `features` on the generator's device.
 
     Positions are drawn at the largest probability; where a feature's own is smaller they are thinned.
@@ -46,7 +48,7 @@ def draw(features: SparseFeatures, n_samples: int, generator: torch.Generator, d
         keep = torch.as_tensor(np.asarray(features.probability) / highest, device=device)
         coins = torch.rand(positions.shape, generator=generator, device=device, dtype=torch.float64)
         positions = positions[coins < keep[positions % features.n_features]]
-    uniforms = torch.rand(positions.shape, generator=generator, device=device, dtype=dtype)
+    uniforms = torch.rand(positions.shape, generator=generator, device=device, dtype=dtype or torch.float32)
     return SparseBatch(positions, features.law.quantile(uniforms), (n_samples, features.n_features))
 
 

@@ -47,16 +47,16 @@ class SparseFeatures:
             raise ValueError(f"`law` must be a law such as Uniform() or Constant(), got {self.law!r}")
         importance = _checks.finite("importance", self.importance, non_negative=True)
         if not importance.any():
-            raise ValueError(f"`importance` must be positive somewhere, got {self.importance!r}: the loss would be zero")
+            raise ValueError(
+                f"`importance` must be positive somewhere, got {self.importance!r}: the loss would be zero"
+            )
         self._settle("probability", _checks.probability(self.probability))
         self._settle("importance", importance)
 
     def _settle(self, name: str, value: FloatArray) -> None:
         """Stores a scalar as float and an array as a read-only copy of shape (n_features,)."""
         if value.ndim and value.shape != (self.n_features,):
-            raise ValueError(
-                f"`{name}` must be a scalar or have shape ({self.n_features},), got shape {value.shape}"
-            )
+            raise ValueError(f"`{name}` must be a scalar or have shape ({self.n_features},), got shape {value.shape}")
         value.flags.writeable = False
         object.__setattr__(self, name, value if value.ndim else float(value))
 
@@ -98,9 +98,7 @@ class SparseFeatures:
             generator: Source of all randomness; its state alone decides the batch.
             dtype: A floating dtype; torch.float32 if not given.
         """
-        import torch
-
-        return self.sample_sparse(n_samples, generator, dtype=dtype or torch.float32).to_dense()
+        return self.sample_sparse(n_samples, generator, dtype=dtype).to_dense()
 
     def sample_sparse(
         self,
@@ -110,11 +108,9 @@ class SparseFeatures:
         dtype: "torch.dtype | None" = None,
     ) -> "SparseBatch":
         """Returns the same batch as `sample` as its active entries alone, in O(active entries)."""
-        import torch
-
         from superposition.features.sampling import draw
 
-        return draw(self, _checks.whole_number("n_samples", n_samples), generator, dtype or torch.float32)
+        return draw(self, _checks.whole_number("n_samples", n_samples), generator, dtype)
 
     def to_config(self) -> dict[str, Any]:
         """Returns the model as plain data (arrays as lists)."""

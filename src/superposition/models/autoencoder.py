@@ -45,17 +45,16 @@ class Autoencoder(Model):
         super().__init__()
         self.n_features = _checks.whole_number("n_features", n_features)
         self.n_hidden = _checks.hidden_width(n_hidden, n_features)
+        if initialization not in (known := get_args(Initialization)):
+            raise ValueError(f"`initialization` must be one of {', '.join(known)}, got {initialization!r}")
         generator = torch_generator(seed, "weights")
         if initialization == "tied":
             W_enc = torch.randn(n_hidden, n_features, generator=generator) / sqrt(n_hidden)
             W_dec, b_dec = W_enc.T.contiguous(), torch.zeros(n_features)
-        elif initialization == "linear":
+        else:
             W_enc = _uniform((n_hidden, n_features), 1 / sqrt(n_features), generator)
             W_dec = _uniform((n_features, n_hidden), 1 / sqrt(n_hidden), generator)
             b_dec = _uniform((n_features,), 1 / sqrt(n_hidden), generator)
-        else:
-            known = ", ".join(get_args(Initialization))
-            raise ValueError(f"`initialization` must be one of {known}, got {initialization!r}")
         self.W_enc = torch.nn.Parameter(W_enc)
         self.W_dec = torch.nn.Parameter(W_dec)
         self.b_dec = torch.nn.Parameter(b_dec)

@@ -45,7 +45,9 @@ class PersianRug(Model):
 
     rows: Tensor
 
-    def __init__(self, n_features: int, rows: Int[Tensor, " n_hidden"], *, scale: float = 1.0, bias: float = 0.0) -> None:
+    def __init__(
+        self, n_features: int, rows: Int[Tensor, " n_hidden"], *, scale: float = 1.0, bias: float = 0.0
+    ) -> None:
         super().__init__()
         self.n_features = check_order(_checks.whole_number("n_features", n_features))
         self.n_hidden = _checks.hidden_width(rows.numel(), n_features)

@@ -27,9 +27,7 @@ class Loaded:
     features: SparseFeatures | None
 
 
-def save(
-    model: Model, folder: str | Path, *, features: SparseFeatures | None = None, overwrite: bool = False
-) -> Path:
+def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = None, overwrite: bool = False) -> Path:
     """Saves a model as config.json and model.safetensors in a folder, and returns the folder.
 
     Each file is whole or absent; config.json, written last, holds the weights' digest.

@@ -54,11 +54,7 @@ def loss_and_slope(
     mean = scale[..., None] * values + bias[..., None]
     miss = values - mean
     spread = std[..., None]
-    error = (
-        values**2 * (1 - on.active)
-        + (miss**2 + spread**2) * on.active
-        - (2 * miss + mean) * spread * on.density
-    )
+    error = values**2 * (1 - on.active) + (miss**2 + spread**2) * on.active - (2 * miss + mean) * spread * on.density
     loss_on = (weights * error).sum(-1)
     slope_on = (weights * (spread * on.density - miss * on.active)).sum(-1)
     loss = (1 - probability) * np.maximum(off.second, 0) + probability * loss_on

@@ -26,13 +26,22 @@ def identity(features: SparseFeatures, config: TrainingConfig, n_hidden: int, se
 
 
 def write(
-    folder: Path, step: int, model: Autoencoder, optimizer: torch.optim.Adam, losses: Tensor, identity: dict[str, Any]
+    folder: Path,
+    step: int,
+    model: Autoencoder,
+    optimizer: torch.optim.Adam,
+    losses: Tensor,
+    identity: dict[str, Any],
 ) -> None:
     """Writes the state after `step` steps and drops all but the last two checkpoints."""
     tensors: dict[str, Tensor] = {"losses": losses[:step]}
     for name, parameter in model.named_parameters():
         state = optimizer.state[parameter]
-        tensors |= {name: parameter.detach(), f"{name}.mean": state["exp_avg"], f"{name}.square": state["exp_avg_sq"]}
+        tensors |= {
+            name: parameter.detach(),
+            f"{name}.mean": state["exp_avg"],
+            f"{name}.square": state["exp_avg_sq"],
+        }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"identity": json.dumps(identity), "step": str(step), "digest": _tensor_digest(tensors)}
     with _files.replacing(folder / f"checkpoint-{step:09d}.safetensors") as temporary:
@@ -86,7 +95,7 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no dict)
         step, found = int(metadata["step"]), json.loads(metadata["identity"])
         intact = metadata["digest"] == _tensor_digest(tensors)
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
@@ -116,5 +125,5 @@ def _tensor_digest(tensors: dict[str, Tensor]) -> str:
     state = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
         state.update(name.encode())
-        state.update(tensors[name].view(torch.uint8).numpy() if tensors[name].numel() else b"")
+        state.update(tensors[name].numpy().tobytes())
     return state.hexdigest()

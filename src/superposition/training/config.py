@@ -6,8 +6,12 @@ from math import cos, inf, pi, sqrt
 from typing import Literal, Self
 
 from superposition import _checks
+from superposition.models.autoencoder import Initialization
 
 Protocol = Literal["default", "paper"]
+
+# The initial weights that go with each protocol.
+INITIALIZATION: dict[Protocol, Initialization] = {"default": "tied", "paper": "linear"}
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,14 @@ def train(
         with Display() as display:
             report = display.task(f"training n={model.n_features} n_hidden={model.n_hidden}")
             return train(
-                model, features, config, seed=seed, folder=folder, resume=resume, progress=report, n_held_out=n_held_out
+                model,
+                features,
+                config,
+                seed=seed,
+                folder=folder,
+                resume=resume,
+                progress=report,
+                n_held_out=n_held_out,
             )
     _checks.whole_number("n_held_out", n_held_out)
     _checks.whole_number("seed", seed, low=0)

@@ -33,7 +33,7 @@ class Curve:
     @classmethod
     def of(cls, losses: Float[Tensor, " steps"], window: int = 50) -> "Curve":
         """Returns the curve of a record of batch losses; a last, shorter window is kept."""
-        parts = [part.double() for part in losses.split(window)] if losses.numel() else []
+        parts = [losses[start : start + window].double() for start in range(0, losses.numel(), window)]
         ends = torch.tensor([len(part) for part in parts]).cumsum(0).tolist()
         errors = [float(part.std()) / sqrt(len(part)) if len(part) > 1 else float("nan") for part in parts]
         return cls(tuple(ends), tuple(float(part.mean()) for part in parts), tuple(errors))

@@ -89,7 +89,7 @@ def _descend(rug: PersianRug, features: SparseFeatures, seed: int) -> int:
             x = features.sample(BATCH_SIZE, torch_generator(seed, "batch", step, device=rug.rows.device))
             optimizer.zero_grad()
             loss = (rug(x) - x).square().mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             total += float(loss.detach())
         if not total < previous:

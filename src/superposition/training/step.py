@@ -22,9 +22,7 @@ class GradientStep:
         self._model = model
         self._importance: Tensor | float
         importance = features.importance
-        self._importance = (
-            importance if isinstance(importance, float) else torch.tensor(importance).to(model.W_enc)
-        )
+        self._importance = importance if isinstance(importance, float) else torch.tensor(importance).to(model.W_enc)
         for parameter in model.parameters():
             parameter.grad = torch.zeros_like(parameter)
 

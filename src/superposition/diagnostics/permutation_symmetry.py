@@ -108,7 +108,9 @@ def symmetry_of_weights(
     """Symmetry statistics of a bare W = W_dec W_enc and bias; see `symmetry`."""
     expected = (features.n_features, features.n_features)
     if tuple(W.shape) != expected or tuple(b_dec.shape) != expected[:1]:
-        raise ValueError(f"`W` must have shape {expected} and `b_dec` {expected[:1]}, got {tuple(W.shape)}, {tuple(b_dec.shape)}")
+        raise ValueError(
+            f"`W` must have shape {expected} and `b_dec` {expected[:1]}, got {tuple(W.shape)}, {tuple(b_dec.shape)}"
+        )
     return _statistics(lambda start, stop: W[start:stop], b_dec, features)
 
 
@@ -121,15 +123,15 @@ def predicted_symmetry(features: SparseFeatures, n_hidden: int) -> PredictedSymm
     Reference: The Persian Rug, eq. 5 and 6.
     """
     if not features.is_symmetric:
-        raise ValueError("`features` must be symmetric for this prediction, got one probability or importance per feature")
+        raise ValueError(
+            "`features` must be symmetric for this prediction, got one probability or importance per feature"
+        )
     ratio = _checks.hidden_width(n_hidden, features.n_features) / features.n_features
     best = symmetric_optimum(ratio, features.probability, features.law)
     return PredictedSymmetry(best.scale, best.bias, best.noise_std**2)
 
 
-def _statistics(
-    rows: Callable[[int, int], Tensor], b_dec: Tensor, features: SparseFeatures
-) -> Symmetry:
+def _statistics(rows: Callable[[int, int], Tensor], b_dec: Tensor, features: SparseFeatures) -> Symmetry:
     n = features.n_features
     mean, variance = features.per_feature(features.mean), features.per_feature(features.variance)
     diagonal, noise_mean, noise_variance, cubes = (np.empty(n) for _ in range(4))

@@ -1,0 +1,49 @@
+# make reproduce, make test: everything else is made from nothing but Python ≥ 3.11.
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= results
+BIN := $(VENV)/bin
+# Waiting threads sleep instead of spinning: steps stay fast beside other processes.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help reproduce test test-fast lint format clean
+
+help:
+	@echo "make reproduce   figures 1-4 at the quick preset and report.html, in $(OUT)/"
+	@echo "make test        the whole test suite"
+	@echo "make test-fast   the suite without the slow tests"
+	@echo "make lint        ruff, mypy and the import contracts"
+	@echo "make format      ruff format"
+	@echo "make clean       remove the environment and caches (results stay)"
+
+# The stamp is newer than what it was made from, or the environment is made again.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "superposition needs Python 3.11 or newer; got $$($(PYTHON) --version): set PYTHON=python3.x" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+	@touch $@
+
+reproduce: $(VENV)/.installed
+	$(BIN)/superposition reproduce --figures 1 2 3 4 --preset quick --out $(OUT)
+
+# One thread a worker: tests run side by side.
+test: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-fast: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,219 @@
+"""Figure 2: loss against the compression ratio, trained, constructed, linear and predicted."""
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+import pyarrow as pa
+
+from superposition.diagnostics import held_out_loss
+from superposition.features import SparseFeatures
+from superposition.figures import style
+from superposition.figures.base import Check, Figure, Preset, column, distinct, rows
+from superposition.models import PersianRug
+from superposition.sweeps import Store, TrainedCell
+from superposition.theory import linear_loss, symmetric_optimum
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+_RUG_AGREES = 0.01
+_PAPER_RUG = 8192  # The paper's size of rugs in this figure.
+_SAME = 0.05
+_SIGMAS = 3.0
+
+
+@final
+class Figure2(Figure):
+    """Trained models, Persian Rugs, the linear optimum and the mean-field prediction."""
+
+    number = 2
+    title = "Loss against the compression ratio"
+    caption = (
+        "Held-out loss per feature of trained autoencoders and of Persian Rugs, beside the linear optimum and "
+        "the mean-field prediction (eq. 5 at the least noise of eq. 6). Bars are 3 standard errors, most of them "
+        "smaller than the markers. Lower panels: loss relative to the prediction. At these sizes trained models "
+        "are better than the prediction over much of the range: they find interference that is not Gaussian, "
+        "with a shortened positive tail."
+    )
+
+    def cells(self, preset: Preset) -> list[TrainedCell]:
+        """Returns the models over sizes, probabilities and ratios."""
+        return preset.trained_cells()
+
+    def measure(self, preset: Preset, store: Store) -> pa.Table:
+        """Returns one row a source, size, probability and ratio."""
+        records = [_trained(cell, store) for cell in self.cells(preset)]
+        for p in preset.probabilities:
+            records += [_rug(n, r, p, preset) for n in preset.rug_sizes for r in preset.ratios]
+            for r in np.geomspace(min(preset.ratios) / 2, 0.98, 60):
+                records.append(_row("linear", 0, float(r), p, linear_loss(r, p)))
+                records.append(_row("theory", 0, float(r), p, symmetric_optimum(r, p).loss))
+        return pa.Table.from_pylist(records)
+
+    def checks(self, table: pa.Table) -> list[Check]:
+        """Checks section 3.1 and 4.2, and says where trained and predicted part."""
+        trained, rugs = rows(table, source="trained"), rows(table, source="rug")
+        n = int(max(distinct(trained, "n_features")))
+        largest = rows(trained, n_features=n)
+        gain = column(trained, "loss") + _SIGMAS * column(trained, "standard_error") < _linear(trained)
+        relative = column(largest, "loss") / _theory(largest) - 1
+        same = np.abs(relative) < _SAME
+        never_worse = relative < _SAME
+        worst, best = int(np.argmax(relative)), int(np.argmin(relative))
+        return [
+            Check(
+                "The nonlinear model beats the linear optimum at every ratio below 1 (section 3.1).",
+                "paper",
+                f"{gain.sum()} of {gain.size} trained models do, by more than {_SIGMAS:g} standard errors; "
+                f"the largest gain is {np.max(_linear(trained) / column(trained, 'loss')):.0f}-fold",
+                bool(gain.all()),
+            ),
+            *(_rug_check(rows(rugs, n_features=size)) for size in distinct(rugs, "n_features")),
+            Check(
+                f"Trained models have the loss of the rug, here within {_SAME:.0%} of the prediction (section 4).",
+                "paper",
+                f"{same.sum()} of {same.size} models at n = {n} do; they lie from {relative[best]:+.0%} "
+                f"({_where(largest, best)}) to {relative[worst]:+.0%} ({_where(largest, worst)}) of it, so at "
+                "this size training finds better than the rug: interference that is not Gaussian",
+                bool(same.all()),
+            ),
+            Check(
+                f"Trained models are never worse than the prediction by more than {_SAME:.0%}.",
+                "superposition",
+                f"{never_worse.sum()} of {never_worse.size} models at n = {n}; the worst is {relative[worst]:+.1%} "
+                f"({_where(largest, worst)})",
+                bool(never_worse.all()),
+            ),
+        ]
+
+    def draw(self, table: pa.Table) -> "matplotlib.figure.Figure":
+        """Draws a column a probability: losses above, losses relative to the prediction below."""
+        import matplotlib.pyplot as plt
+
+        probabilities = distinct(table, "probability")
+        figure, axes = plt.subplots(
+            2,
+            len(probabilities),
+            figsize=(2.6 * len(probabilities) + 0.6, 5.2),
+            sharex=True,
+            sharey="row",
+            squeeze=False,
+            height_ratios=(3, 2),
+        )
+        for (above, below), p in zip(axes.T, probabilities, strict=True):
+            here = rows(table, probability=p)
+            for source, colour, dash in (("linear", style.ORANGE, "--"), ("theory", style.BLACK, "-")):
+                line = rows(here, source=source)
+                label = {"linear": "linear optimum", "theory": "mean-field theory"}[source]
+                above.plot(column(line, "ratio"), column(line, "loss"), dash, color=colour, label=label)
+            below.axhline(1.0, color=style.BLACK)
+            for source, n, colour, marker in _markers(table):
+                points = rows(here, source=source, n_features=n)
+                r, loss, error = (column(points, name) for name in ("ratio", "loss", "standard_error"))
+                label = f"{'Persian Rug' if source == 'rug' else source}, n = {n}"
+                look: dict[str, Any] = {
+                    "fmt": marker,
+                    "color": colour,
+                    "mfc": "none",
+                    "capsize": 2,
+                    "label": label,
+                }
+                above.errorbar(r, loss, _SIGMAS * error, **look)
+                below.errorbar(r, loss / _theory(points), _SIGMAS * error / _theory(points), **look)
+            above.set(title=f"p = {p:g}", xscale="log", yscale="log", ylim=(1e-6, 0.1))
+            below.set(xlabel="ratio n_hidden / n_features", ylim=(0, 1.2))
+            ratios = distinct(rows(table, source="rug"), "ratio")
+            below.set_xticks(ratios, [_fraction(r) for r in ratios])
+            below.minorticks_off()
+        axes[0, 0].set_ylabel("loss per feature (feature units²)")
+        axes[1, 0].set_ylabel("loss / mean-field theory")
+        axes[0, 0].legend(loc="lower left")
+        return figure
+
+
+def _rug_check(rugs: pa.Table) -> Check:
+    """Checks that the rugs of one size have the predicted loss."""
+    n = int(rugs.column("n_features")[0].as_py())
+    deviation = column(rugs, "loss") / _theory(rugs) - 1
+    error = column(rugs, "standard_error") / _theory(rugs)
+    agrees = np.abs(deviation) < _RUG_AGREES + _SIGMAS * error
+    worst = int(np.argmax(deviation))
+    sentence = (
+        f"{agrees.sum()} of {agrees.size} rugs do; deviations from {deviation.min():+.2%} to {deviation.max():+.2%} "
+        f"± {error[worst]:.2%} ({_where(rugs, worst)})"
+    )
+    if not agrees.all():
+        active = n * min(distinct(rugs, "probability"))
+        sentence += f": with about {active:.0f} features active the interference is not Gaussian yet"
+    return Check(
+        f"At n = {n} rugs have the predicted loss, within {_RUG_AGREES:.0%} and {_SIGMAS:g} standard errors "
+        "(section 4.2.2).",
+        "paper" if n <= _PAPER_RUG else "superposition",
+        sentence,
+        bool(agrees.all()),
+    )
+
+
+def _rug(n: int, ratio: float, p: float, preset: Preset) -> dict[str, Any]:
+    features = SparseFeatures(n, p)
+    rug = PersianRug.fit(features, round(ratio * n), seed=preset.seed)
+    loss = held_out_loss(rug, features, n_samples=max(1, preset.rug_entries // n), seed=preset.seed)
+    return _row("rug", n, rug.n_hidden / n, p, loss.value, loss.standard_error, loss.count)
+
+
+def _trained(cell: TrainedCell, store: Store) -> dict[str, Any]:
+    run = store.get(cell)
+    ratio = cell.n_hidden / cell.n_features
+    loss = run.loss
+    found = _row("trained", cell.n_features, ratio, cell.probability, loss.value, loss.standard_error, loss.count)
+    return {
+        **found,
+        "protocol": cell.protocol,
+        "stopped": run.record["stopped"],
+        "steps": run.record["steps"],
+    }
+
+
+def _row(
+    source: str, n: int, ratio: float, p: float, loss: float, error: float = 0.0, count: int = 0
+) -> dict[str, Any]:
+    """Returns a record; n and count are 0 for exact values of the limit n → ∞."""
+    return {
+        "source": source,
+        "n_features": n,
+        "ratio": ratio,
+        "probability": p,
+        "loss": loss,
+        "standard_error": error,
+        "count": count,
+        "protocol": None,
+        "stopped": None,
+        "steps": None,
+    }
+
+
+def _theory(table: pa.Table) -> Any:
+    return symmetric_optimum(column(table, "ratio"), column(table, "probability")).loss
+
+
+def _linear(table: pa.Table) -> Any:
+    return linear_loss(column(table, "ratio"), column(table, "probability"))
+
+
+def _where(table: pa.Table, index: int) -> str:
+    row = table.slice(index, 1).to_pylist()[0]
+    return f"p = {row['probability']:g}, r = {_fraction(row['ratio'])}"
+
+
+def _fraction(ratio: float) -> str:
+    simple = Fraction(ratio).limit_denominator(64)
+    return str(simple) if float(simple) == ratio else f"{ratio:.3g}"
+
+
+def _markers(table: pa.Table) -> list[tuple[str, int, str, str]]:
+    sizes = distinct(rows(table, source="trained"), "n_features")
+    colours = (style.SKY, style.BLUE, style.PURPLE)
+    trained = [("trained", int(n), colour, marker) for n, colour, marker in zip(sizes, colours, "sov", strict=False)]
+    constructed = zip(distinct(rows(table, source="rug"), "n_features"), (style.RED, style.GREEN), "x+", strict=False)
+    return trained + [("rug", int(n), colour, marker) for n, colour, marker in constructed]

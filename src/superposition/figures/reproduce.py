@@ -1,0 +1,122 @@
+"""Makes figures: trains what is missing, measures, checks, draws, and writes each result."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from superposition import _files
+from superposition._progress import Display
+from superposition.figures.base import Check, Figure, Preset
+from superposition.figures.style import styled
+from superposition.sweeps import Store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A figure that was made.
+
+    Attributes:
+        figure: Which.
+        checks: Its claims, held against its table.
+        seconds: Time of measuring and drawing, without training.
+    """
+
+    figure: Figure
+    checks: tuple[Check, ...]
+    seconds: float
+
+
+def reproduce(figures: Sequence[Figure], preset: Preset, folder: str | Path, *, redraw: bool = False) -> list[Outcome]:
+    """Makes figures in a folder: figure-N.parquet, .png, .svg and .json for each, models under cells/.
+
+    Models that are in the folder already are not trained again; an interrupted run goes on where it was.
+
+    Args:
+        figures: Which, in the order in which they are made.
+        preset: How large.
+        folder: Made if missing.
+        redraw: Whether to check and draw stored tables only, without training or measuring.
+
+    Raises:
+        FileExistsError: The folder holds a figure of another preset.
+        ValueError: With `redraw`, a table is missing or damaged.
+        OSError: The folder cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, not a folder: choose another place")
+    for figure in figures:
+        _refuse_other_preset(_stem(folder, figure).with_suffix(".json"), preset)
+    store = Store(folder / "cells")
+    outcomes = []
+    with Display() as display:
+        if not redraw:
+            store.complete((cell for figure in figures for cell in figure.cells(preset)), display)
+        report = display.task("figures")
+        for done, figure in enumerate(figures):
+            report(done, len(figures), figure.title)
+            started = time.monotonic()
+            path = _stem(folder, figure).with_suffix(".parquet")
+            if not redraw:
+                _write_table(figure.measure(preset, store), path, preset)
+            outcomes.append(_finish(figure, _read_table(path), folder, preset, started))
+        report(len(figures), len(figures), "")
+    return outcomes
+
+
+def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, started: float) -> Outcome:
+    """Checks and draws a stored table, and writes the pictures and the summary."""
+    checks = tuple(figure.checks(table))
+    stem = _stem(folder, figure)
+    with styled():
+        import matplotlib.pyplot as plt
+
+        picture = figure.draw(table)
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+            with _files.replacing(stem.with_suffix(f".{kind}")) as temporary:
+                picture.savefig(temporary, format=kind, metadata=metadata)
+        plt.close(picture)
+    outcome = Outcome(figure, checks, time.monotonic() - started)
+    summary = {
+        "number": figure.number,
+        "title": figure.title,
+        "caption": figure.caption,
+        "preset": preset.name,
+        "checks": [asdict(check) for check in checks],
+        "version": version("superposition"),
+    }
+    _files.write_json(stem.with_suffix(".json"), summary)
+    return outcome
+
+
+def _stem(folder: Path, figure: Figure) -> Path:
+    return folder / f"figure-{figure.number}"
+
+
+def _write_table(table: pa.Table, path: Path, preset: Preset) -> None:
+    provenance = {"superposition": version("superposition"), "preset": json.dumps(asdict(preset))}
+    table = table.replace_schema_metadata(provenance)
+    with _files.replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except FileNotFoundError:
+        raise ValueError(
+            f"a stored table must be in {path}, but it is not there: run without redrawing first"
+        ) from None
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run without redrawing") from None
+
+
+def _refuse_other_preset(path: Path, preset: Preset) -> None:
+    if path.exists() and (found := _files.read_json(path, "figure").get("preset")) != preset.name:
+        raise FileExistsError(f"{path} was made with preset {found!r}, not {preset.name!r}: choose another folder")
