@@ -5,9 +5,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @contextlib.contextmanager
@@ -53,6 +56,25 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}: it is no {what}")
     return value
+
+
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: dict[str, str] | None = None) -> None:
+    """Writes named tensors as a safetensors file, atomically; raises OSError if that fails."""
+    import safetensors
+    import safetensors.torch
+
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        try:
+            safetensors.torch.save_file(ready, temporary, metadata=metadata)
+        except safetensors.SafetensorError as error:
+            raise OSError(f"{path} could not be written ({error}): free space or choose another folder") from None
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what a killed process left half written."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def digest(path: Path) -> str:

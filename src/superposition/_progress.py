@@ -28,10 +28,12 @@ class Display:
         from rich.text import Text
 
         class Rate(ProgressColumn):
-            """Steps per second."""
+            """Steps per second, or seconds per step."""
 
             def render(self, task: Task) -> Text:
-                return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+                speed = task.speed or 0.0
+                slow = f"{1 / speed:.0f} s each" if speed else ""
+                return Text(f"{speed:,.0f}/s" if speed >= 1 else slow, style="progress.data.speed")
 
         self._progress = Progress(
             TextColumn("{task.description}"),

@@ -305,6 +305,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"superposition: {' '.join(str(error).split())}", file=sys.stderr)
         return _BAD_INPUT
+    except (MemoryError, RuntimeError) as error:
+        # torch has no type of its own for a failed allocation on the CPU.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        print(f"superposition: out of memory ({str(error).splitlines()[0]}): choose a smaller size", file=sys.stderr)
+        return _BAD_INPUT
     except KeyboardInterrupt:
         return _INTERRUPTED
 

@@ -1,7 +1,8 @@
 """A measured number together with its standard error."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite, nan, sqrt
+from typing import Any
 
 from superposition import _checks
 
@@ -32,6 +33,16 @@ class Estimate:
             return cls(mean, nan, 1)
         variance = max(total_of_squares / count - mean**2, 0.0) * count / (count - 1)
         return cls(mean, sqrt(variance / count), count)
+
+    def to_config(self) -> dict[str, float | int | None]:
+        """Returns plain data for JSON, which has no NaN: None stands for it."""
+        return {name: value if isfinite(value) else None for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Estimate":
+        """Returns the estimate that `to_config` described."""
+        value, error = (nan if config[name] is None else float(config[name]) for name in ("value", "standard_error"))
+        return cls(value, error, int(config["count"]))
 
     def z_score(self, expected: float) -> float:
         """Returns how many standard errors the value lies above `expected`."""

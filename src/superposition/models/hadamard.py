@@ -49,8 +49,10 @@ def hadamard_transform(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"
 @lru_cache(maxsize=32)
 def sylvester(order: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "order order"]:
     """Returns the Sylvester Hadamard matrix of a small order as a dense tensor."""
-    H = torch.ones(1, 1, dtype=dtype, device=device)
-    block = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=dtype, device=device)
-    while len(H) < order:
-        H = torch.kron(block, H)
+    # A tensor made in inference mode could not take part in a later backward pass.
+    with torch.inference_mode(mode=False):
+        H = torch.ones(1, 1, dtype=dtype, device=device)
+        block = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=dtype, device=device)
+        while len(H) < order:
+            H = torch.kron(block, H)
     return H

@@ -46,9 +46,7 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
     folder = Path(folder)
     if not overwrite:
         _files.vacant(folder, CONFIG)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with _files.replacing(folder / WEIGHTS) as temporary:
-        safetensors.torch.save_file(tensors, temporary)
+    _files.write_tensors(folder / WEIGHTS, model.state_dict())
     config = {
         "format": FORMAT,
         "model": type(model).__name__,

@@ -25,7 +25,7 @@ class StoredRun:
     @property
     def loss(self) -> Estimate:
         """Held-out loss."""
-        return Estimate(**self.record["loss"])
+        return Estimate.from_config(self.record["loss"])
 
 
 class Store:

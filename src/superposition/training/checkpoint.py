@@ -1,12 +1,12 @@
 """Checkpoints: the whole state of a run at a step, atomic, verified on load."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -42,10 +42,8 @@ def write(
             f"{name}.mean": state["exp_avg"],
             f"{name}.square": state["exp_avg_sq"],
         }
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"identity": json.dumps(identity), "step": str(step), "digest": _tensor_digest(tensors)}
-    with _files.replacing(folder / f"checkpoint-{step:09d}.safetensors") as temporary:
-        safetensors.torch.save_file(tensors, temporary, metadata=metadata)
+    _files.write_tensors(folder / f"checkpoint-{step:09d}.safetensors", tensors, metadata)
     for old in sorted(folder.glob(_PATTERN))[:-_KEEP]:
         old.unlink()
 
@@ -120,10 +118,8 @@ def _install(
 
 
 def _tensor_digest(tensors: dict[str, Tensor]) -> str:
-    import hashlib
-
     state = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
         state.update(name.encode())
-        state.update(tensors[name].numpy().tobytes())
+        state.update(tensors[name].detach().cpu().numpy().tobytes())
     return state.hexdigest()

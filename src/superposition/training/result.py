@@ -81,7 +81,7 @@ class Run:
         return {
             "stopped": self.stopped,
             "steps": self.steps,
-            "loss": asdict(self.loss),
+            "loss": self.loss.to_config(),
             "seed": self.seed,
             "config": {**asdict(self.config), "rate_cap": str(self.config.rate_cap)},
             "features": self.features.to_config(),

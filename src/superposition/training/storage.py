@@ -23,6 +23,7 @@ def open_folder(folder: Path, *, resume: bool) -> Path:
     if checkpoint.exists(folder) and not resume:
         raise FileExistsError(f"{folder} holds an unfinished run: resume it (--resume) or choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
+    _files.remove_partial(folder)
     return folder
 
 
