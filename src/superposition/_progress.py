@@ -1,14 +1,11 @@
 """Progress of long work: what, how far, how fast, how long still, and the loss so far."""
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
-
-class Report(Protocol):
-    """Takes the progress of one piece of work."""
-
-    def __call__(self, done: int, total: int, detail: str) -> None:
-        """Tells that `done` of `total` steps are done, with a short text such as the loss."""
+# Takes the progress of one piece of work: steps done, steps in all, and a short text such as the loss.
+Report = Callable[[int, int, str], None]
 
 
 class Display:

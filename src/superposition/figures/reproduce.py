@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from superposition import _files
 from superposition._progress import Display
 from superposition.figures.base import Check, Figure, Preset
-from superposition.figures.style import styled
+from superposition.figures.style import settle_layout, styled
 from superposition.sweeps import Store
 
 
@@ -78,6 +78,7 @@ def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, start
         import matplotlib.pyplot as plt
 
         picture = figure.draw(table)
+        settle_layout(picture)
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             with _files.replacing(stem.with_suffix(f".{kind}")) as temporary:
                 picture.savefig(temporary, format=kind, metadata=metadata)

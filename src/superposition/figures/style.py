@@ -2,7 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, told apart with every common colour vision; a marker and a dash go with each.
 BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
@@ -41,6 +44,10 @@ def styled() -> Iterator[None]:
         yield
 
 
-def number(value: float) -> str:
-    """Returns a number as it should stand on an axis or in a sentence."""
-    return f"{value:.3g}"
+def settle_layout(picture: "Figure") -> None:
+    """Lays the axes out once, at rounded places: the solver's last digits differ from draw to draw."""
+    picture.draw_without_rendering()
+    picture.set_layout_engine("none")
+    for axes in picture.axes:
+        axes.set_position([round(edge, 6) for edge in axes.get_position(original=True).bounds])  # type: ignore[arg-type]
+

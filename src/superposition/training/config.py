@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import cos, inf, pi, sqrt
 from typing import Literal, Self
 
+import numpy as np
+
 from superposition import _checks
 from superposition.models.autoencoder import Initialization
 
@@ -55,7 +57,7 @@ class TrainingConfig:
         _checks.whole_number("batch_size", self.batch_size)
         _checks.in_interval("learning_rate", self.learning_rate, 0, inf, open_low=True, open_high=True)
         _checks.in_interval("rate_cap", self.rate_cap, 0, inf, open_low=True)
-        _checks.in_interval("betas", self.betas, 0, 1, open_high=True)
+        _checks.in_interval("betas", np.asarray(self.betas), 0, 1, open_high=True)
         _checks.in_interval("epsilon", self.epsilon, 0, 1, open_low=True)
         _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True)
         if self.decay not in ("cosine", "none"):
