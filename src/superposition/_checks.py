@@ -16,7 +16,7 @@ def real_array(name: str, value: npt.ArrayLike) -> FloatArray:
         if array.dtype.kind not in "fiub":
             raise TypeError
         return array.astype(np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # RuntimeError: a tensor that requires grad
         raise ValueError(f"`{name}` must be a real number or an array of them, got {value!r}") from None
 
 

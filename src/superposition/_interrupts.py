@@ -26,7 +26,9 @@ def deferred_signals() -> Iterator[Deferred]:
         yield deferred
         return
     kinds = (signal.SIGINT, signal.SIGTERM)
-    previous = {kind: signal.getsignal(kind) for kind in kinds}
+    handlers = {kind: signal.getsignal(kind) for kind in kinds}
+    # An ignored signal stays ignored; None is a handler that Python did not install and cannot restore.
+    previous = {kind: handler for kind, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
 
     def restore() -> None:
         for kind, handler in previous.items():
@@ -36,7 +38,7 @@ def deferred_signals() -> Iterator[Deferred]:
         deferred.pending = signal.Signals(number)
         restore()
 
-    for kind in kinds:
+    for kind in previous:
         signal.signal(kind, hold)
     try:
         yield deferred

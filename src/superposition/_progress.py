@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-# Takes the progress of one piece of work: steps done, steps in all, and a short text such as the loss.
+# Takes the progress of one piece of work: steps done, steps in all (0 if unknown), and a short text such as the loss.
 Report = Callable[[int, int, str], None]
 
 
@@ -47,8 +47,8 @@ class Display:
         task = self._progress.add_task(description, total=None, detail="")
 
         def report(done: int, total: int, detail: str) -> None:
-            self._progress.update(task, completed=done, total=total, detail=detail)
-            if transient and done >= total:
+            self._progress.update(task, completed=done, total=total or None, detail=detail)
+            if transient and 0 < total <= done:
                 self._progress.remove_task(task)
 
         return report

@@ -194,7 +194,7 @@ class Rug(_Sized):
         loss = held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed + 1)
         ratio = n_hidden / self.n_features
         best = theory.symmetric_optimum(ratio, self.probability)
-        bias = float(rug.bias.detach() + rug.scale.detach() * rug.interference_mean(features))
+        bias = float(rug.bias + rug.scale * rug.interference_mean(features))
         table = _table(
             "",
             "Persian Rug",
@@ -202,7 +202,7 @@ class Rug(_Sized):
             title=f"Persian Rug, n = {self.n_features}, n_hidden = {n_hidden}",
         )
         table.add_row("held-out loss", str(loss), f"{best.loss:.7f}")
-        table.add_row("scale a", f"{float(rug.scale.detach()):.5f}", f"{best.scale:.5f}")
+        table.add_row("scale a", f"{float(rug.scale):.5f}", f"{best.scale:.5f}")
         table.add_row("bias b, mean of ν absorbed", f"{bias:.5f}", f"{best.bias:.5f}")
         table.add_row("linear optimum", "", f"{theory.linear_loss(ratio, self.probability):.7f}")
         _print(table)

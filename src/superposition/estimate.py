@@ -1,7 +1,7 @@
 """A measured number together with its standard error."""
 
 from dataclasses import asdict, dataclass
-from math import isfinite, nan, sqrt
+from math import copysign, inf, isfinite, nan, sqrt
 from typing import Any
 
 from superposition import _checks
@@ -46,7 +46,10 @@ class Estimate:
 
     def z_score(self, expected: float) -> float:
         """Returns how many standard errors the value lies above `expected`."""
-        return (self.value - expected) / self.standard_error
+        difference = self.value - expected
+        if self.standard_error == 0:
+            return copysign(inf, difference) if difference else nan
+        return difference / self.standard_error
 
     def __str__(self) -> str:
         if not (isfinite(self.standard_error) and self.standard_error > 0):

@@ -31,14 +31,17 @@ def held_out_loss(model: Model, features: SparseFeatures, *, n_samples: int = 10
     """
     _checks.whole_number("n_samples", n_samples)
     check_same_width(model, features)
-    tensor = next(iter(model.state_dict().values()))
-    importance = torch.tensor(features.per_feature(features.importance), dtype=torch.float32, device=tensor.device)
+    state = model.state_dict().values()
+    tensor = next(iter(state))
+    # A rug keeps its two scalars in double precision but computes in that of its argument.
+    dtype = next((weights.dtype for weights in state if weights.ndim and weights.is_floating_point()), torch.float32)
+    importance = torch.tensor(features.per_feature(features.importance), dtype=dtype, device=tensor.device)
     # The chunk depends on the features alone: the estimate is the same wherever it is computed.
     chunk = max(1, _CHUNK_ENTRIES // features.n_features)
     total = total_of_squares = 0.0
     for index, start in enumerate(range(0, n_samples, chunk)):
         generator = torch_generator(seed, "held-out", index, device=tensor.device)
-        x = features.sample(min(chunk, n_samples - start), generator)
+        x = features.sample(min(chunk, n_samples - start), generator, dtype=dtype)
         errors = (model(x) - x).square_() @ importance / features.n_features
         total += float(errors.sum(dtype=torch.float64))
         total_of_squares += float(errors.double().square().sum())

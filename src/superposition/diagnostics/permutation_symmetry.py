@@ -122,10 +122,7 @@ def predicted_symmetry(features: SparseFeatures, n_hidden: int) -> PredictedSymm
 
     Reference: The Persian Rug, eq. 5 and 6.
     """
-    if not features.is_symmetric:
-        raise ValueError(
-            "`features` must be symmetric for this prediction, got one probability or importance per feature"
-        )
+    features.check_symmetric("this prediction")
     ratio = _checks.hidden_width(n_hidden, features.n_features) / features.n_features
     best = symmetric_optimum(ratio, features.probability, features.law)
     return PredictedSymmetry(best.scale, best.bias, best.noise_std**2)
@@ -136,20 +133,22 @@ def _statistics(rows: Callable[[int, int], Tensor], b_dec: Tensor, features: Spa
     mean, variance = features.per_feature(features.mean), features.per_feature(features.variance)
     diagonal, noise_mean, noise_variance, cubes = (np.empty(n) for _ in range(4))
     for start, stop, block in _off_diagonal_blocks(rows, n, diagonal):
+        _checks.finite("W", block)
         squares = block**2
         noise_mean[start:stop] = block @ mean
         noise_variance[start:stop] = squares @ variance
         norms = squares.sum(1)
         absolute = (squares * np.abs(block)).sum(1)
         cubes[start:stop] = np.divide(absolute, norms**1.5, out=np.zeros(stop - start), where=norms > 0)
-    _checks.finite("W", diagonal + noise_variance)
+    _checks.finite("W", diagonal)
+    bias = _checks.finite("b_dec", b_dec.detach().cpu().double().numpy())
     live = np.abs(diagonal) > DEAD_BELOW * np.abs(diagonal).max()
     return Symmetry(
         diagonal=Spread.of(diagonal),
-        bias=Spread.of(b_dec.detach().cpu().double().numpy()),
+        bias=Spread.of(bias),
         noise_mean=Spread.of(noise_mean[live] / diagonal[live]),
         noise_variance=Spread.of(noise_variance[live] / diagonal[live] ** 2),
-        non_gaussianity=float(cubes[live].max(initial=0.0)),
+        non_gaussianity=float(cubes[live].max()) if live.any() else float("nan"),
         dead_features=int(n - live.sum()),
         n_features=n,
     )

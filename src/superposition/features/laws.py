@@ -71,8 +71,8 @@ class Uniform(Law):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        _checks.finite("low", self.low, non_negative=True)
-        _checks.finite("high", self.high)
+        object.__setattr__(self, "low", float(_checks.finite("low", self.low, non_negative=True)))
+        object.__setattr__(self, "high", float(_checks.finite("high", self.high)))
         if not self.high > self.low:
             raise ValueError(f"`high` must exceed `low` = {self.low:g}, got {self.high:g}: use Constant for one value")
 
@@ -121,7 +121,8 @@ class Constant(Law):
     value: float = 1.0
 
     def __post_init__(self) -> None:
-        if not float(_checks.finite("value", self.value)) > 0:
+        object.__setattr__(self, "value", float(_checks.finite("value", self.value)))
+        if not self.value > 0:
             raise ValueError(f"`value` must be positive, got {self.value:g}: a feature of value 0 is never active")
 
     @property
@@ -155,7 +156,7 @@ _LAWS: tuple[type[Law], ...] = (Uniform, Constant)
 def law_from_config(config: Any) -> Law:
     """Returns the law that `Law.to_config` described; raises ValueError if it is none."""
     by_name = {law.__name__: law for law in _LAWS}
-    if not isinstance(config, dict) or config.get("name") not in by_name:
+    if not isinstance(config, dict) or config.get("name") not in list(by_name):
         raise ValueError(f"`law` must be one of {', '.join(by_name)} with its parameters, got {config!r}")
     parameters = {key: value for key, value in config.items() if key != "name"}
     try:

@@ -72,13 +72,21 @@ class SparseFeatures:
 
     @property
     def variance(self) -> "float | FloatArray":
-        """Var x_i = p_i E u² − p_i² (E u)²."""
-        return self.second_moment - self.mean**2
+        """Var x_i = p_i Var u + p_i (1 − p_i) (E u)², a sum that does not cancel."""
+        return self.probability * (self.law.variance + (1 - self.probability) * self.law.mean**2)
 
     @property
     def is_symmetric(self) -> bool:
         """Whether no feature is privileged: one probability and one importance for all."""
         return not (np.ndim(self.probability) or np.ndim(self.importance))
+
+    def check_symmetric(self, purpose: str) -> None:
+        """Raises ValueError unless no feature is privileged."""
+        if not self.is_symmetric:
+            raise ValueError(
+                f"`features` must be symmetric for {purpose}: give one probability and one importance for all, "
+                "got one per feature"
+            )
 
     def per_feature(self, value: npt.ArrayLike) -> FloatArray:
         """Returns a scalar or per-feature value as an array of shape (n_features,)."""
@@ -127,7 +135,12 @@ class SparseFeatures:
         expected = {"n_features", "probability", "law", "importance"}
         if set(config) != expected:
             raise ValueError(f"features must have the keys {sorted(expected)}, got {sorted(config)}")
-        return cls(**{**config, "law": law_from_config(config["law"])})
+        return cls(
+            n_features=config["n_features"],
+            probability=_checks.real_array("probability", config["probability"]),
+            law=law_from_config(config["law"]),
+            importance=_checks.real_array("importance", config["importance"]),
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SparseFeatures) and self.to_config() == other.to_config()

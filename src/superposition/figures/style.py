@@ -50,4 +50,3 @@ def settle_layout(picture: "Figure") -> None:
     picture.set_layout_engine("none")
     for axes in picture.axes:
         axes.set_position([round(edge, 6) for edge in axes.get_position(original=True).bounds])  # type: ignore[arg-type]
-

@@ -50,7 +50,8 @@ class Autoencoder(Model):
         generator = torch_generator(seed, "weights")
         if initialization == "tied":
             W_enc = torch.randn(n_hidden, n_features, generator=generator) / sqrt(n_hidden)
-            W_dec, b_dec = W_enc.T.contiguous(), torch.zeros(n_features)
+            # A clone: for one dimension the transpose counts as contiguous and would share memory.
+            W_dec, b_dec = W_enc.T.clone(memory_format=torch.contiguous_format), torch.zeros(n_features)
         else:
             W_enc = _uniform((n_hidden, n_features), 1 / sqrt(n_features), generator)
             W_dec = _uniform((n_features, n_hidden), 1 / sqrt(n_hidden), generator)

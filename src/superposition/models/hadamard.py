@@ -12,6 +12,8 @@ _RADIX_BITS = 6
 
 def check_order(n: int) -> int:
     """Returns n if it is a power of two; raises ValueError naming the neighbours otherwise."""
+    if n < 1:
+        raise ValueError(f"`n_features` must be a power of two for a Sylvester Hadamard matrix, got {n}: use 1 or more")
     if n & (n - 1):
         below = 1 << (n.bit_length() - 1)
         raise ValueError(

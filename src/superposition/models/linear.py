@@ -57,7 +57,7 @@ class LinearAutoencoder(Model):
         W_enc[torch.arange(n_hidden), torch.from_numpy(kept)] = 1.0
         b_dec = torch.tensor(features.per_feature(features.mean), dtype=torch.float32)
         b_dec[torch.from_numpy(kept)] = 0.0
-        return cls(W_enc, W_enc.T.contiguous(), b_dec)
+        return cls(W_enc, W_enc.T.clone(memory_format=torch.contiguous_format), b_dec)
 
     def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns W_dec W_enc x + b_dec."""

@@ -51,12 +51,16 @@ class PersianRug(Model):
         super().__init__()
         self.n_features = check_order(_checks.whole_number("n_features", n_features))
         self.n_hidden = _checks.hidden_width(rows.numel(), n_features)
+        if not float(_checks.finite("scale", scale)) > 0:
+            raise ValueError(f"`scale` must be positive, got {scale:g}")
+        _checks.finite("bias", bias)
         ordered = rows.long().sort().values
         if int(ordered[0]) < 0 or int(ordered[-1]) >= n_features or bool((ordered.diff() == 0).any()):
             raise ValueError(f"`rows` must be distinct and in [0, {n_features - 1}], got {rows.tolist()[:8]} …")
         self.register_buffer("rows", ordered)
-        self.scale = torch.nn.Parameter(torch.tensor(scale, dtype=torch.float64))
-        self.bias = torch.nn.Parameter(torch.tensor(bias, dtype=torch.float64))
+        # They ask for no gradient until a stochastic fit does: float(rug.scale) is a plain number.
+        self.scale = torch.nn.Parameter(torch.tensor(scale, dtype=torch.float64), requires_grad=False)
+        self.bias = torch.nn.Parameter(torch.tensor(bias, dtype=torch.float64), requires_grad=False)
 
     @classmethod
     def draw(cls, n_features: int, n_hidden: int, *, seed: int = 0) -> Self:
@@ -87,10 +91,7 @@ class PersianRug(Model):
 
         Reference: The Persian Rug, eq. 5, 6, 13.
         """
-        if not features.is_symmetric:
-            raise ValueError(
-                "`features` must be symmetric for a rug (scalar probability and importance), got one per feature"
-            )
+        features.check_symmetric("a rug")
         rug = cls.draw(features.n_features, n_hidden, seed=seed)
         best = symmetric_optimum(rug.n_hidden / rug.n_features, features.probability, features.law)
         with torch.no_grad():
@@ -140,5 +141,5 @@ class PersianRug(Model):
         """Returns the sizes and the two parameters."""
         return (
             f"n_features={self.n_features}, n_hidden={self.n_hidden}, "
-            f"scale={float(self.scale.detach()):.6g}, bias={float(self.bias.detach()):.6g}"
+            f"scale={float(self.scale):.6g}, bias={float(self.bias):.6g}"
         )

@@ -108,5 +108,5 @@ def _build(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
             model = PersianRug(config["n_features"], tensors["rows"])
         case other:
             raise ValueError(f"`model` must be Autoencoder, LinearAutoencoder or PersianRug, got {other!r}")
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, assign=True)  # keeps their dtype
     return model

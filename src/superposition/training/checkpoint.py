@@ -42,7 +42,8 @@ def write(
             f"{name}.mean": state["exp_avg"],
             f"{name}.square": state["exp_avg_sq"],
         }
-    metadata = {"identity": json.dumps(identity), "step": str(step), "digest": _tensor_digest(tensors)}
+    metadata = {"identity": json.dumps(identity), "step": str(step)}
+    metadata["digest"] = _digest(tensors, metadata)
     _files.write_tensors(folder / f"checkpoint-{step:09d}.safetensors", tensors, metadata)
     for old in sorted(folder.glob(_PATTERN))[:-_KEEP]:
         old.unlink()
@@ -95,7 +96,7 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no dict)
         step, found = int(metadata["step"]), json.loads(metadata["identity"])
-        intact = metadata["digest"] == _tensor_digest(tensors)
+        intact = metadata["digest"] == _digest(tensors, metadata)
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
         raise ValueError(f"{path.name} is damaged or foreign: {error}") from None
     if not intact:
@@ -117,9 +118,11 @@ def _install(
         }
 
 
-def _tensor_digest(tensors: dict[str, Tensor]) -> str:
+def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """Returns a digest of all that a checkpoint says."""
     state = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
-        state.update(name.encode())
+        state.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         state.update(tensors[name].detach().cpu().numpy().tobytes())
+    state.update((metadata["step"] + metadata["identity"]).encode())
     return state.hexdigest()

@@ -53,8 +53,8 @@ class TrainingConfig:
     stop_window: int | None = None
 
     def __post_init__(self) -> None:
-        _checks.whole_number("n_steps", self.n_steps)
-        _checks.whole_number("batch_size", self.batch_size)
+        for name in ("n_steps", "batch_size"):
+            object.__setattr__(self, name, _checks.whole_number(name, getattr(self, name)))
         _checks.in_interval("learning_rate", self.learning_rate, 0, inf, open_low=True, open_high=True)
         _checks.in_interval("rate_cap", self.rate_cap, 0, inf, open_low=True)
         _checks.in_interval("betas", np.asarray(self.betas), 0, 1, open_high=True)
@@ -63,7 +63,10 @@ class TrainingConfig:
         if self.decay not in ("cosine", "none"):
             raise ValueError(f"`decay` must be 'cosine' or 'none', got {self.decay!r}")
         if self.stop_window is not None:
-            _checks.whole_number("stop_window", self.stop_window)
+            object.__setattr__(self, "stop_window", _checks.whole_number("stop_window", self.stop_window))
+        for name in ("learning_rate", "rate_cap", "epsilon", "warm_up"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
 
     @classmethod
     def paper(cls) -> Self:

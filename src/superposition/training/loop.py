@@ -1,6 +1,7 @@
 """The training loop: fresh batches, a hand-written step, fused Adam; resumable bit for bit."""
 
 import time
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from superposition import _checks
 from superposition._interrupts import deferred_signals
 from superposition._progress import Display, Report, silent
 from superposition._random import torch_generator
-from superposition.diagnostics import held_out_loss
+from superposition.diagnostics.loss import check_same_width, held_out_loss
 from superposition.features import SparseFeatures
 from superposition.models import Autoencoder
 from superposition.theory import weighted_linear_loss
@@ -74,16 +75,17 @@ def train(
                 n_held_out=n_held_out,
             )
     _checks.whole_number("n_held_out", n_held_out)
-    _checks.whole_number("seed", seed, low=0)
-    if model.n_features != features.n_features:
-        raise ValueError(f"`features` must have the model's n_features = {model.n_features}, got {features.n_features}")
+    seed = _checks.whole_number("seed", seed, low=0)
+    check_same_width(model, features)
     loop = _Loop(model, features, config or TrainingConfig(), seed)
     if folder is not None:
         loop.keep_in(storage.open_folder(Path(folder), resume=resume))
     started = time.monotonic()
     stopped = loop.run(progress or silent)
     loss = held_out_loss(model, features, n_samples=n_held_out, seed=seed)
-    if stopped != "diverged" and _collapsed(loss.value, features, model.n_hidden):
+    if not isfinite(loss.value):
+        stopped = "diverged"
+    elif _collapsed(loss.value, features, model.n_hidden):
         stopped = "collapsed"
     curve = Curve.of(loop.losses[: loop.step])
     run = Run(model, features, loop.config, seed, loss, curve, stopped, loop.step, time.monotonic() - started)
@@ -116,12 +118,21 @@ class _Loop:
 
     def run(self, report: Report) -> Stopped:
         """Trains until the protocol stops it."""
+        stopped = None
+        while stopped is None:  # once, unless a signal's own handler lets the process go on
+            stopped = self._run_until_signal(report)
+        return stopped
+
+    def _run_until_signal(self, report: Report) -> Stopped | None:
+        """Trains until the protocol stops it or a signal arrives, which is raised again after a checkpoint."""
         saved = time.monotonic()
+        # How far a stop rule will go is unknown.
+        total = 0 if self.config.stop_window else self.config.n_steps
         with deferred_signals() as signals:
             while (stopped := self._stopped()) is None:
                 self._advance()
                 if self.step % _REPORT_EVERY == 0 or self.step == self.config.n_steps:
-                    report(self.step, self.config.n_steps, f"loss {self._recent(_REPORT_EVERY):.4e}")
+                    report(self.step, total, f"loss {self._recent(_REPORT_EVERY):.4e}")
                 overdue = time.monotonic() - saved > _CHECKPOINT_SECONDS
                 if self._folder and (signals.pending or overdue):
                     self._save(self._folder)
@@ -131,7 +142,6 @@ class _Loop:
             if self._folder and stopped:
                 # What follows, the held-out loss and the final files, can be repeated from here.
                 self._save(self._folder)
-        assert stopped is not None
         return stopped
 
     def _save(self, folder: Path) -> None:
@@ -149,7 +159,7 @@ class _Loop:
     def _stopped(self) -> Stopped | None:
         """Returns why to stop here, if so."""
         window = self.config.stop_window
-        if self.step and self.step % _REPORT_EVERY == 0 and not self.losses[: self.step].isfinite().all():
+        if self.step and self.step % _REPORT_EVERY == 0 and not isfinite(self._recent(_REPORT_EVERY)):
             return "diverged"
         if window and self.step >= 2 * window and self.step % window == 0:
             before = _mean(self.losses[self.step - 2 * window : self.step - window])

@@ -64,12 +64,11 @@ def fit_rug(
 
     Reference: The Persian Rug, appendix G.
     """
+    features.check_symmetric("fitting a rug")
+    _checks.whole_number("n_held_out", n_held_out)
     fits = []
     for index in range(_checks.whole_number("n_models", n_models)):
-        rug = PersianRug.fit(features, n_hidden, seed=derived_seed(seed, "rug fit", index))
-        with torch.no_grad():
-            rug.scale.fill_(1.0)
-            rug.bias.fill_(0.0)
+        rug = PersianRug.draw(features.n_features, n_hidden, seed=derived_seed(seed, "rug fit", index))
         steps = _descend(rug, features, derived_seed(seed, "rug batches", index))
         loss = held_out_loss(rug, features, n_samples=n_held_out, seed=seed)
         fits.append((rug, loss, steps))
@@ -80,6 +79,7 @@ def fit_rug(
 
 def _descend(rug: PersianRug, features: SparseFeatures, seed: int) -> int:
     """Trains scale and bias in place until the stop rule; returns the number of steps."""
+    rug.requires_grad_(True)
     optimizer = torch.optim.Adam(rug.parameters(), lr=0.3 / sqrt(rug.n_features))
     previous = float("inf")
     for epoch in range(MAX_EPOCHS):
@@ -93,6 +93,7 @@ def _descend(rug: PersianRug, features: SparseFeatures, seed: int) -> int:
             optimizer.step()
             total += float(loss.detach())
         if not total < previous:
-            return (epoch + 1) * EPOCH
+            break
         previous = total
-    return MAX_EPOCHS * EPOCH
+    rug.requires_grad_(False)
+    return (epoch + 1) * EPOCH

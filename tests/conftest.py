@@ -1,0 +1,17 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("fixed", deadline=None, derandomize=True, database=None, max_examples=50)
+settings.load_profile("fixed")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240607)
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(20240607)

@@ -1,0 +1,76 @@
+"""The pipeline on a tiny preset: what it writes, what it reuses, what it refuses."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from superposition.figures import FIGURES, reproduce
+from superposition.sweeps import Store
+from tests.figures.conftest import TINY
+
+
+def contents(folder, pattern="figure-*"):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob(pattern))}
+
+
+def test_writes_table_pictures_and_summary_of_each_figure(made):
+    folder, outcomes = made
+    assert [outcome.figure.number for outcome in outcomes] == [1, 2, 3, 4]
+    for figure in FIGURES:
+        stem = folder / f"figure-{figure.number}"
+        assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in stem.with_suffix(".svg").read_text()
+        summary = json.loads(stem.with_suffix(".json").read_text())
+        assert summary["checks"], "a figure makes claims"
+        assert json.loads(pq.read_schema(stem.with_suffix(".parquet")).metadata[b"preset"])["name"] == "quick"
+
+
+def test_second_run_trains_nothing_and_gives_the_same_bytes(made, monkeypatch):
+    folder, _ = made
+    before = contents(folder)
+    monkeypatch.setattr("superposition.sweeps.store.train", lambda *_, **__: pytest.fail("trained again"))
+    reproduce(FIGURES, TINY, folder)
+    assert contents(folder) == before
+
+
+def test_redraw_needs_tables_only(made, tmp_path):
+    folder, _ = made
+    for table in folder.glob("figure-*.parquet"):
+        (tmp_path / table.name).write_bytes(table.read_bytes())
+    reproduce(FIGURES, TINY, tmp_path, redraw=True)
+    assert contents(tmp_path) == contents(folder)
+    assert not (tmp_path / "cells").exists()
+
+
+def test_redraw_without_a_table_says_so(tmp_path):
+    with pytest.raises(ValueError, match=r"a stored table must be in .*figure-1\.parquet"):
+        reproduce(FIGURES[:1], TINY, tmp_path, redraw=True)
+
+
+def test_redraw_of_a_damaged_table_says_so(tmp_path):
+    (tmp_path / "figure-1.parquet").write_bytes(b"no parquet")
+    with pytest.raises(ValueError, match=r"figure-1\.parquet is damaged"):
+        reproduce(FIGURES[:1], TINY, tmp_path, redraw=True)
+
+
+def test_results_of_another_preset_are_not_overwritten(made):
+    import dataclasses
+
+    folder, _ = made
+    before = contents(folder)
+    with pytest.raises(FileExistsError, match="was made with preset 'quick', not 'other'"):
+        reproduce(FIGURES, dataclasses.replace(TINY, name="other"), folder)
+    assert contents(folder) == before
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path):
+    (tmp_path / "results").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="choose another place"):
+        reproduce(FIGURES, TINY, tmp_path / "results")
+    assert (tmp_path / "results").read_text() == "mine"
+
+
+def test_figures_2_and_4_share_their_models():
+    assert FIGURES[1].cells(TINY) == FIGURES[3].cells(TINY)
+    assert len(Store("nowhere").missing(FIGURES[1].cells(TINY) + FIGURES[3].cells(TINY))) == len(TINY.trained_cells())

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import hadamard
+
+from superposition import PersianRug, SparseFeatures, held_out_loss
+from superposition.theory import symmetric_optimum
+from tests.statistics import Z_BOUND
+
+SIZES = [(1, 1), (2, 1), (8, 3), (64, 16), (128, 127), (256, 256)]
+
+
+def dense_R(rug):
+    """n_hidden⁻¹ Σ_{k∈S} H_·k H_·kᵀ, as it is written."""
+    H = hadamard(rug.n_features).astype(float)[:, rug.rows.numpy()]
+    return H @ H.T / rug.n_hidden
+
+
+@pytest.fixture(params=SIZES, ids=str)
+def rug(request):
+    drawn = PersianRug.draw(*request.param, seed=3)
+    return PersianRug(drawn.n_features, drawn.rows, scale=1.3, bias=-0.2)
+
+
+def test_naive_twin_matrix(rug):
+    np.testing.assert_allclose(rug.matrix(), dense_R(rug), atol=1e-6)
+
+
+def test_identity_diagonal_rows_and_projector(rug):
+    R, ratio = rug.matrix().double().numpy(), rug.n_hidden / rug.n_features
+    np.testing.assert_allclose(np.diag(R), 1, atol=1e-6)
+    np.testing.assert_allclose((R**2).sum(1) - 1, 1 / ratio - 1, atol=1e-5 / ratio)
+    np.testing.assert_allclose(R @ R, R / ratio, atol=1e-5 / ratio)
+    np.testing.assert_array_equal(R, R.T)
+    if ratio < 0.5:
+        assert not np.allclose(R @ R, R, atol=0.1)  # eq. 42–45 drop the factor
+
+
+def test_identity_entries_depend_on_the_exclusive_or(rug):
+    R = rug.matrix().numpy()
+    i, j = np.indices(R.shape)
+    np.testing.assert_allclose(R, R[0][i ^ j], atol=1e-6)
+
+
+def test_naive_twin_forward(rug, generator):
+    x = torch.rand(2, 5, rug.n_features, generator=generator)
+    expected = np.maximum(1.3 * x.double().numpy() @ dense_R(rug) - 0.2, 0)
+    np.testing.assert_allclose(rug(x).detach(), expected, atol=1e-4)
+    in_double = rug(x.double()).detach()
+    assert in_double.dtype == torch.float64
+    np.testing.assert_allclose(in_double, expected, atol=1e-12)
+
+
+def test_naive_twin_encode_rows_and_bias(rug, generator):
+    x = torch.rand(4, rug.n_features, generator=generator)
+    rows = hadamard(rug.n_features)[rug.rows.numpy()] / np.sqrt(rug.n_hidden)
+    hidden = rug.encode(x)
+    assert hidden.shape == (4, rug.n_hidden)
+    np.testing.assert_allclose(hidden, x.numpy() @ rows.T, atol=1e-4)
+    np.testing.assert_allclose(hidden.double().numpy() @ rows, rug.apply_R(x), atol=1e-4)
+    stop = min(rug.n_features, 5)
+    np.testing.assert_allclose(rug.W_rows(1, stop), 1.3 * dense_R(rug)[1:stop], atol=1e-5)
+    assert torch.equal(rug.bias_vector(), torch.full((rug.n_features,), -0.2))
+
+
+@pytest.mark.parametrize("rows", [[0, 3, 5], [1, 3, 5], [0], list(range(16))])
+def test_naive_twin_interference_mean_with_and_without_the_constant_row(rows):
+    rug, features = PersianRug(16, torch.tensor(rows)), SparseFeatures(16, 0.3)
+    R = dense_R(rug)
+    expected = (R.sum(1) - 1) * features.mean
+    np.testing.assert_allclose(rug.interference_mean(features), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_fit_takes_the_mean_interference_out_of_the_bias(seed):
+    features = SparseFeatures(64, 0.045)
+    rug = PersianRug.fit(features, 16, seed=seed)
+    best = symmetric_optimum(0.25, 0.045)
+    assert rug.scale.item() == pytest.approx(best.scale, rel=1e-12)
+    effective = rug.bias.item() + rug.scale.item() * rug.interference_mean(features)
+    assert effective == pytest.approx(best.bias, rel=1e-12)
+
+
+@pytest.mark.parametrize(("p", "ratio"), [(0.045, 0.25), (0.1, 0.5)])
+def test_simulation_loss_is_the_theory_at_large_n(p, ratio):
+    features = SparseFeatures(4096, p)
+    expected = symmetric_optimum(ratio, p).loss
+    measured = held_out_loss(PersianRug.fit(features, int(4096 * ratio)), features, n_samples=6000)
+    assert Z_BOUND * measured.standard_error < 0.01 * expected
+    assert measured.value == pytest.approx(expected, rel=0.02)
+
+
+def test_simulation_the_constant_row_costs_nothing_but_the_wrong_bias_does():
+    features = SparseFeatures(1024, 0.045)
+    rug = PersianRug.fit(features, 256, seed=next(s for s in range(9) if PersianRug.draw(1024, 256, seed=s).rows[0]))
+    with_constant = PersianRug(1024, torch.cat([torch.tensor([0]), rug.rows[rug.rows != 0][:255]]))
+    losses = []
+    for shift in (with_constant.interference_mean(features), 0.0):
+        best = symmetric_optimum(0.25, 0.045)
+        model = PersianRug(1024, with_constant.rows, scale=best.scale, bias=best.bias - best.scale * shift)
+        losses.append(held_out_loss(model, features, n_samples=4000).value)
+    assert losses[0] == pytest.approx(held_out_loss(rug, features, n_samples=4000).value, rel=0.03)
+    assert losses[1] > 1.1 * losses[0]
+
+
+def test_drawn_rows_are_those_of_the_seed_and_cover_all():
+    assert torch.equal(PersianRug.draw(64, 16, seed=5).rows, PersianRug.draw(64, 16, seed=5).rows)
+    assert not torch.equal(PersianRug.draw(64, 16, seed=5).rows, PersianRug.draw(64, 16, seed=6).rows)
+    counts = torch.cat([PersianRug.draw(16, 4, seed=seed).rows for seed in range(1000)]).bincount(minlength=16)
+    assert (np.abs(counts.numpy() - 250) / np.sqrt(1000 * 0.25 * 0.75)).max() < Z_BOUND
+
+
+def test_rows_are_sorted():
+    assert PersianRug(8, torch.tensor([5, 1, 3])).rows.tolist() == [1, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PersianRug(12, torch.tensor([1])), "must be a power of two .* got 12: use 8 or 16"),
+        (lambda: PersianRug(8, torch.tensor([1, 1])), r"`rows` must be distinct and in \[0, 7\]"),
+        (lambda: PersianRug(8, torch.tensor([8])), r"`rows` must be distinct and in \[0, 7\]"),
+        (lambda: PersianRug(8, torch.tensor([-1])), r"`rows` must be distinct and in \[0, 7\]"),
+        (lambda: PersianRug(2, torch.arange(3)), r"`n_hidden` must be a whole number in \[1, 2\], got 3"),
+        (lambda: PersianRug(8, torch.tensor([], dtype=torch.int64)), "`n_hidden` must be a whole number"),
+        (lambda: PersianRug(8, torch.tensor([1]), scale=float("nan")), "`scale` must"),
+        (lambda: PersianRug(8, torch.tensor([1]), scale=-1.0), "`scale` must"),
+        (lambda: PersianRug(8, torch.tensor([1]), bias=float("inf")), "`bias` must be finite"),
+        (lambda: PersianRug.draw(0, 1), "`n_features` must be a whole number of at least 1, got 0"),
+        (lambda: PersianRug.draw(8, 9), r"`n_hidden` must be a whole number in \[1, 8\], got 9"),
+        (lambda: PersianRug.fit(SparseFeatures(2, np.array([0.1, 0.2])), 1), "`features` must be symmetric for a rug"),
+    ],
+)
+def test_bad_arguments_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

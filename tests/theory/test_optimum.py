@@ -1,0 +1,216 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from superposition import Constant, Uniform
+from superposition.features import Law
+from superposition.theory import linear_loss, optimal_relu, relu_loss, symmetric_optimum, zero_ratio_loss
+from tests.oracles import rectified_loss
+
+LAWS = [Uniform(), Uniform(0.5, 2.0), Constant(), Constant(0.01)]
+probabilities = st.floats(-9, 0).map(lambda exponent: 10**exponent).filter(lambda p: p == 1 or p < 1 - 1e-8)
+ratios = st.one_of(st.floats(1e-4, 1 - 1e-6), st.floats(-4, 0).map(lambda x: min(10**x, 1 - 1e-6)))
+
+
+def random_point(case):
+    """P in [1e-9, 1] and r in [1e-4, 1 − 1e-6], dense near both ends."""
+    rng = np.random.default_rng(case)
+    p = float(10 ** rng.uniform(-9, 0))
+    r = float(10 ** rng.uniform(-4, 0)) if case % 2 else float(1 - 10 ** rng.uniform(-6, -1))
+    return min(r, 1 - 1e-6), p
+
+
+@pytest.mark.parametrize(
+    ("p", "r", "loss", "scale", "bias"),
+    [  # MATHS.md §3
+        (0.045, 0.25, "4.855798e-03", "1.28921", "-0.44583"),
+        (0.01, 0.10, "9.963e-04", "1.5249", "-0.5976"),
+        (0.001, 0.05, "2.583e-05", "1.4012", "-0.3271"),
+        (0.3, 0.5, "3.027e-02", "0.8393", "-0.1053"),
+    ],
+)
+def test_known_values_to_every_digit_given(p, r, loss, scale, bias):
+    best = symmetric_optimum(r, p)
+    assert f"{best.loss:.{len(loss) - 6}e}" == loss
+    for value, text in ((best.scale, scale), (best.bias, bias)):
+        assert f"{value:.{len(text.split('.')[1])}f}" == text
+
+
+@pytest.mark.parametrize(
+    ("p", "r", "loss", "scale", "bias"),
+    [  # python -m tests.oracles.rectified_loss
+        (0.045, 0.25, 0.00485579808863876, 1.28921463312441, -0.445833967184385),
+        (0.01, 0.1, 0.000996298994220412, 1.52494007117695, -0.597612037197775),
+        (0.001, 0.05, 2.58271842290644e-5, 1.40117978942239, -0.327120963025987),
+        (0.3, 0.5, 0.0302675973826353, 0.839292620961003, -0.105302182662544),
+    ],
+)
+def test_known_values_of_the_mpmath_oracle(p, r, loss, scale, bias):
+    best = symmetric_optimum(r, p)
+    assert best.loss == pytest.approx(loss, rel=1e-13)
+    assert best.scale == pytest.approx(scale, rel=1e-9)
+    assert best.bias == pytest.approx(bias, rel=1e-9)
+
+
+@pytest.mark.parametrize("case", range(24))
+def test_naive_twin_loss_at_the_optimum(case):
+    r, p = random_point(case)
+    best = symmetric_optimum(r, p)
+    assert best.noise_std == pytest.approx(float(rectified_loss.noise_std(r, p)), rel=1e-9)
+    exact = float(rectified_loss.loss(best.scale, best.bias, best.noise_std, p))
+    assert best.loss == pytest.approx(exact, rel=1e-9)
+    assert relu_loss(best.scale, best.bias, best.noise_std, p) == pytest.approx(exact, rel=1e-9)
+
+
+@pytest.mark.parametrize("case", range(8))
+def test_identity_the_derivative_is_zero_at_the_optimum(case):
+    r, p = random_point(case)
+    best = symmetric_optimum(r, p)
+    rounding = 10 * np.finfo(float).eps * p  # of a and b themselves, at a curvature of about p/3
+    for slope in rectified_loss.gradient(best.scale, best.bias, best.noise_std, p):
+        assert abs(float(slope)) < 1e-6 * best.loss + rounding
+    slopes_beside = rectified_loss.gradient(best.scale, best.bias + 0.01 * best.noise_std, best.noise_std, p)
+    assert abs(float(slopes_beside[1])) > 1e-4 * min(best.loss, p * best.noise_std**2)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("p", [1e-6, 0.001, 0.045, 0.3, 0.9, 1.0])
+def test_certificate_no_grid_point_is_below(law, p):
+    # a in units that follow the law: t = b/(aσ) and the linear and rectifying regimes of a.
+    for r in (0.001, 0.05, 0.3, 0.9, 0.9999):
+        best = symmetric_optimum(r, p, law)
+        scales = np.concatenate([np.geomspace(r / 3, 3, 60), best.scale * np.linspace(0.9, 1.1, 21)])[:, None]
+        far = 3 * (best.noise_std * p * law.mean / max(zero_ratio_loss(p, law), 1e-300) + 5)
+        t = np.concatenate([np.linspace(-13, 10, 250), np.geomspace(10, max(far, 11), 100)])
+        grid = relu_loss(scales, scales * t * best.noise_std, best.noise_std, p, law)
+        assert best.loss <= grid.min() * (1 + 1e-9)
+
+
+@dataclass(frozen=True)
+class TwoValues(Law):
+    """`low` mostly, 1 with probability `share`: its profile over b has two minima."""
+
+    low: float
+    share: float
+
+    @property
+    def mean(self) -> float:
+        return (1 - self.share) * self.low + self.share
+
+    @property
+    def second_moment(self) -> float:
+        return (1 - self.share) * self.low**2 + self.share
+
+    def quantile(self, uniforms):
+        return uniforms
+
+    def nodes(self, kink, width):
+        shape = (*np.broadcast_shapes(np.shape(kink), np.shape(width)), 2)
+        return np.broadcast_to([self.low, 1.0], shape), np.broadcast_to([1 - self.share, self.share], shape)
+
+
+def profile(sigma, p, law, t):
+    """The loss at b = a t σ and the best a: a parabola in a, fixed by its values at 0, 1 and 2."""
+    none = p * law.second_moment
+    one, two = (relu_loss(a, a * t * sigma, sigma, p, law) for a in (1.0, 2.0))
+    square = (two - 2 * one + none) / 2
+    product = (none + square - one) / 2
+    return none - np.maximum(product, 0) ** 2 / square
+
+
+@pytest.mark.parametrize(
+    ("law", "sigma", "p"), [(TwoValues(0.05, 0.001), 0.1264, 1.0), (TwoValues(0.05, 0.001), 0.2, 1.0)]
+)
+def test_of_two_local_minima_the_lower_is_taken(law, sigma, p):
+    losses = profile(sigma, p, law, np.linspace(-8, 40, 1000))
+    minima = np.flatnonzero((losses[1:-1] < losses[:-2]) & (losses[1:-1] < losses[2:])) + 1
+    assert len(minima) == 2
+    best = optimal_relu(sigma, p, law)
+    assert best.loss <= losses.min() * (1 + 1e-9)
+    assert best.loss == pytest.approx(losses.min(), rel=1e-4)
+    assert losses[minima].max() > 2 * best.loss  # a local search from the wrong side misses by this
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_limit_ratio_one(law):
+    assert symmetric_optimum(1.0, 0.1, law).loss == 0.0
+    assert (symmetric_optimum(1.0, 0.1, law).scale, symmetric_optimum(1.0, 0.1, law).bias) == (1.0, 0.0)
+    for gap in (1e-3, 1e-6, 1e-9):
+        best = symmetric_optimum(1 - gap, 0.1, law)
+        assert 0 < best.loss < gap * zero_ratio_loss(0.1, law)
+        assert best.scale == pytest.approx(1, abs=10 * gap**0.5)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("p", [1e-3, 0.3, 0.99])
+def test_limit_ratio_zero_is_the_constant_prediction(law, p):
+    losses = symmetric_optimum([1e-3, 1e-5, 1e-7, 1e-9], p, law).loss / zero_ratio_loss(p, law)
+    assert (np.diff(losses) >= -1e-12).all()
+    assert losses[-1] == pytest.approx(1, abs=2e-7 / p)
+    assert (losses <= 1 + 1e-12).all()
+
+
+def test_limit_always_active_with_little_noise_is_linear():
+    assert symmetric_optimum(0.5, 1.0, Uniform(5, 6)).loss == pytest.approx(
+        linear_loss(0.5, 1.0, Uniform(5, 6)), rel=1e-9
+    )
+    assert symmetric_optimum(0.5, 1.0, Constant()).loss == 0.0
+
+
+@given(p=probabilities, r=ratios, law=st.sampled_from(LAWS))
+def test_property_between_zero_and_linear_and_silent(p, r, law):
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        best = symmetric_optimum(r, p, law)
+    assert 0 <= best.loss <= linear_loss(r, p, law) * (1 + 1e-9)
+    assert best.scale > 0
+
+
+@settings(max_examples=25)
+@given(p=probabilities, law=st.sampled_from(LAWS))
+def test_property_more_room_never_hurts(p, law):
+    losses = symmetric_optimum(np.concatenate([np.geomspace(1e-4, 0.5, 40), np.linspace(0.51, 1, 40)]), p, law).loss
+    assert (np.diff(losses) <= 1e-10 * losses[:-1]).all()
+
+
+@settings(max_examples=25)
+@given(p=probabilities)
+def test_property_more_noise_never_helps(p):
+    losses = optimal_relu(np.geomspace(1e-6, 1e6, 60), p).loss
+    assert (np.diff(losses) >= -1e-10 * losses[1:]).all()
+
+
+def test_extreme_arguments():
+    with np.errstate(divide="raise", invalid="raise", over="raise"):
+        best = optimal_relu(np.geomspace(1e-8, 1e8, 50)[:, None], np.geomspace(1e-12, 1, 30))
+    assert np.isfinite(best.loss).all()
+    assert (best.loss <= zero_ratio_loss(np.geomspace(1e-12, 1, 30)) * (1 + 1e-9)).all()
+
+
+def test_broadcasting_equals_scalars(rng):
+    r, p = rng.uniform(0.01, 1, (19, 1)), rng.uniform(0.001, 1, 15)  # more than one chunk
+    together = symmetric_optimum(r, p)
+    assert together.loss.shape == (19, 15)
+    for i, j in ((0, 0), (7, 3), (17, 1), (18, 14)):
+        alone = symmetric_optimum(r[i, 0], p[j])
+        for name in ("loss", "scale", "bias", "noise_std"):
+            assert getattr(together, name)[i, j] == pytest.approx(getattr(alone, name), rel=1e-9)
+    assert isinstance(alone.loss, float)
+    assert symmetric_optimum(np.array([]), 0.5).loss.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: symmetric_optimum(0.0, 0.1), "`ratio` must be in"),
+        (lambda: symmetric_optimum(1.5, 0.1), "`ratio` must be in"),
+        (lambda: symmetric_optimum(0.5, float("nan")), "`probability` must be in"),
+        (lambda: optimal_relu(-1.0, 0.5), "`noise_std` must be finite and not negative"),
+        (lambda: optimal_relu(float("nan"), 0.5), "`noise_std` must be finite and not negative"),
+    ],
+)
+def test_bad_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
