@@ -3,9 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= results
 BIN := $(VENV)/bin
-# Waiting threads sleep instead of spinning: steps stay fast beside other processes.
-export OMP_WAIT_POLICY ?= PASSIVE
-
 .DEFAULT_GOAL := help
 .PHONY: help reproduce test test-fast lint format clean
 
