@@ -2,7 +2,7 @@
 
 import abc
 from dataclasses import asdict, dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,16 @@ import numpy.typing as npt
 from superposition import _checks
 from superposition._checks import FloatArray
 
+if TYPE_CHECKING:
+    from superposition.features.smoothing import Smoothed
+
 # Panels around a kink, in units of its width: beyond 9 widths a Gaussian-smoothed kink is straight in float64.
 _PANELS = np.array([-9.0, -6.5, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.5, 9.0])
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+
+# A Gaussian of more than half the law's length makes integrands that few nodes resolve to float64.
+_WIDE = 0.5
+_FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
 class Law(abc.ABC):
@@ -52,6 +59,20 @@ class Law(abc.ABC):
             kink: Where f bends; any shape, broadcast with `width`.
             width: Standard deviation of the smoothing, ≥ 0.
         """
+
+    def smoothed(self, threshold: FloatArray, width: FloatArray) -> "Smoothed":
+        """Returns the Gaussian-smoothed moments with z = (u + threshold)/width, of the arguments' shape."""
+        from superposition.features.smoothing import Smoothed
+
+        values, weights = self.nodes(-threshold, width)
+        return Smoothed.by_quadrature(values, weights, threshold, width)
+
+    def silent_second_moment(self, threshold: FloatArray, width: FloatArray) -> FloatArray:
+        """Returns E u² Φ(−(u + threshold)/width), the part of E u² that falls below the threshold."""
+        from superposition.features.smoothing import silent_by_quadrature
+
+        values, weights = self.nodes(-threshold, width)
+        return silent_by_quadrature(values, weights, threshold, width)
 
     def to_config(self) -> dict[str, Any]:
         """Returns the law as plain data: its name and parameters."""
@@ -96,17 +117,46 @@ class Uniform(Law):
         return self.low + (self.high - self.low) * uniforms
 
     def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Composite Gauss–Legendre: panels of a few widths around the kink, long ones elsewhere."""
+        """Gauss–Legendre: panels of a few widths around the kink and long ones elsewhere, or one if all is wide."""
         kink, width = np.broadcast_arrays(np.asarray(kink, float), np.asarray(width, float))
+        length = self.high - self.low
+        if (width >= _WIDE * length).all():
+            shape = (*kink.shape, len(_FEW_NODES))
+            values = self.low + length * (1 + _FEW_NODES) / 2
+            return np.broadcast_to(values, shape), np.broadcast_to(_FEW_WEIGHTS / 2, shape)
         inner = np.clip(kink[..., None] + width[..., None] * _PANELS, self.low, self.high)
-        ends = np.broadcast_to([self.low], (*kink.shape, 1)), np.broadcast_to([self.high], (*kink.shape, 1))
+        ends = np.full((*kink.shape, 1), self.low), np.full((*kink.shape, 1), self.high)
         edges = np.concatenate([ends[0], inner, ends[1]], axis=-1)
         half = np.diff(edges)[..., None] / 2
         centre = (edges[..., 1:] + edges[..., :-1])[..., None] / 2
-        shape = (*kink.shape, -1)
-        values = (centre + half * _NODES).reshape(shape)
-        weights = (half * _WEIGHTS).reshape(shape) / (self.high - self.low)
-        return values, weights
+        shape = (*kink.shape, half.shape[-2] * len(_NODES))
+        return (centre + half * _NODES).reshape(shape), (half * _WEIGHTS).reshape(shape) / length
+
+    def smoothed(self, threshold: FloatArray, width: FloatArray) -> "Smoothed":
+        """Closed form where the noise is narrow, few nodes where the integrands are smooth across the law."""
+        from superposition.features.smoothing import Smoothed
+
+        narrow = self._has_closed_form(threshold, width)
+        if narrow.all():
+            return Smoothed.uniform(self.low, self.high, threshold, width)
+        if not narrow.any():
+            return super().smoothed(threshold, width)
+        closed = Smoothed.uniform(self.low, self.high, threshold[narrow], width[narrow])
+        return closed.interleaved(super().smoothed(threshold[~narrow], width[~narrow]), narrow)
+
+    def silent_second_moment(self, threshold: FloatArray, width: FloatArray) -> FloatArray:
+        """Closed form where the noise is narrow, few nodes elsewhere."""
+        from superposition.features.smoothing import interleave, silent_uniform
+
+        narrow = self._has_closed_form(threshold, width)
+        closed = silent_uniform(self.low, self.high, threshold[narrow], width[narrow])
+        return interleave(closed, super().silent_second_moment(threshold[~narrow], width[~narrow]), narrow)
+
+    def _has_closed_form(self, threshold: FloatArray, width: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether the closed form neither cancels (a law or threshold far from 0) nor divides by zero."""
+        length = self.high - self.low
+        moderate = (np.abs(threshold) <= 100 * length) & (self.low <= length)
+        return np.asarray(moderate & (width <= _WIDE * length) & (width >= 1e-12 * length))
 
 
 @final

@@ -11,12 +11,13 @@ from superposition import _checks
 from superposition._checks import FloatArray
 from superposition.features import Law, Uniform
 from superposition.theory.linear import minimal_noise_variance
-from superposition.theory.rectified import best_scale, loss_and_slope
+from superposition.theory.rectified import Problem
 
 # The scan of t = β/σ: rectifying optima lie in [−13, 10]; beyond lies only the linear one, at t ≈ σ E x / Var x.
-_RECTIFYING_SCAN = np.linspace(-13.0, 10.0, 70)
-_LINEAR_SCAN = np.geomspace(1e-3, 1.0, 16)
-_CHUNK = 256
+_RECTIFYING_SCAN = np.array([-13, -9, -7, -6, -5, -4, -3.25, -2.5, -1.75, -1, -0.25, 0.5, 1.5, 3, 6, 10])
+_LINEAR_SCAN = np.geomspace(0.05, 1.0, 3)
+_TOLERANCES = {"xatol": 1e-10, "xrtol": 1e-10}
+_CHUNK = 2048
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law 
     noisy = np.flatnonzero(sigma > 0)
     for start in range(0, noisy.size, _CHUNK):
         chunk = noisy[start : start + _CHUNK]
-        loss[chunk], scale[chunk], bias[chunk] = _optimise(sigma.ravel()[chunk], p.ravel()[chunk], law)
+        loss[chunk], scale[chunk], bias[chunk] = _optimise(Problem(sigma.ravel()[chunk], p.ravel()[chunk], law))
     if sigma.ndim == 0:
         return Optimum(float(loss[0]), float(scale[0]), float(bias[0]), float(sigma))
     return Optimum(loss.reshape(sigma.shape), scale.reshape(sigma.shape), bias.reshape(sigma.shape), sigma.copy())
@@ -97,8 +98,9 @@ def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law
     return optimal_relu(np.sqrt(minimal_noise_variance(r, p, law)), p, law)
 
 
-def _optimise(sigma: FloatArray, p: FloatArray, law: Law) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Returns loss, scale and bias at the global optimum; arguments of shape (k,), σ > 0."""
+def _optimise(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Returns loss, scale and bias at the global optimum of problems of shape (k,)."""
+    sigma, p, law = problem.noise_std, problem.probability, problem.law
     mean, variance = p * law.mean, p * (law.variance + (1 - p) * law.mean**2)
     # Var x = 0 (a constant that is always on) has no linear regime to look for.
     linear = np.where(variance > 0, sigma * mean / np.where(variance > 0, variance, 1.0), 0.0)
@@ -106,34 +108,28 @@ def _optimise(sigma: FloatArray, p: FloatArray, law: Law) -> tuple[FloatArray, F
     t = np.concatenate([np.broadcast_to(_RECTIFYING_SCAN, (sigma.size, _RECTIFYING_SCAN.size)), beyond], axis=1)
 
     def slope(t: FloatArray, sigma: FloatArray, p: FloatArray) -> FloatArray:
-        threshold = t * sigma
-        scale = best_scale(threshold, sigma, p, law)
-        return loss_and_slope(np.maximum(scale, 1e-300), scale * threshold, sigma, p, law)[1]
+        return Problem(sigma, p, law).best_scale_and_slope(t * sigma)[1]
 
     slopes = slope(t, *(np.broadcast_to(x[:, None], t.shape) for x in (sigma, p)))
     # A minimum is where the slope turns from negative to positive; the scan's ends are minima if it never does.
     turns = (slopes[:, :-1] < 0) & (slopes[:, 1:] >= 0)
-    first = np.argmax(turns, axis=1)
-    last = turns.shape[1] - 1 - np.argmax(turns[:, ::-1], axis=1)
-    rows = np.arange(sigma.size)
-    best: tuple[FloatArray, FloatArray, FloatArray] | None = None
-    for left in (first, last):
-        found = turns[rows, left]
-        bracket = (np.where(found, t[rows, left], -1.0), np.where(found, t[rows, left + 1], 1.0))
-        root = elementwise.find_root(slope, bracket, args=(sigma, p), tolerances={"xatol": 1e-13, "xrtol": 1e-13})
-        ends = np.where(slopes[:, -1] < 0, t[:, -1], t[:, 0])
-        threshold = np.where(found, root.x, ends) * sigma
-        scale = best_scale(threshold, sigma, p, law)
-        loss = loss_and_slope(scale, scale * threshold, sigma, p, law)[0]
-        here = (loss, scale, scale * threshold)
-        best = here if best is None else _lower(best, here)
-    assert best is not None
+    first, last = np.argmax(turns, axis=1), turns.shape[1] - 1 - np.argmax(turns[:, ::-1], axis=1)
+    ends = np.where(slopes[:, -1] < 0, t[:, -1], t[:, 0])
+
+    def solve(index: npt.NDArray[np.intp], left: npt.NDArray[np.intp]) -> tuple[FloatArray, FloatArray, FloatArray]:
+        here = Problem(sigma[index], p[index], law)
+        found = turns[index, left]
+        bracket = np.where(found, t[index, left], -1.0), np.where(found, t[index, left + 1], 1.0)
+        root = elementwise.find_root(slope, bracket, args=(here.noise_std, here.probability), tolerances=_TOLERANCES)
+        threshold = np.where(found, root.x, ends[index]) * here.noise_std
+        scale = here.best_scale_and_slope(threshold)[0]
+        return here.loss(scale, scale * threshold), scale, scale * threshold
+
+    best = solve(np.arange(sigma.size), first)
+    several = np.flatnonzero(last > first)
+    if several.size:
+        other = solve(several, last[several])
+        better = other[0] < best[0][several]
+        for mine, theirs in zip(best, other, strict=True):
+            mine[several[better]] = theirs[better]
     return best
-
-
-def _lower(
-    one: tuple[FloatArray, FloatArray, FloatArray], other: tuple[FloatArray, FloatArray, FloatArray]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Returns, elementwise, the solution with the lower loss."""
-    better = other[0] < one[0]
-    return tuple(np.where(better, b, a) for a, b in zip(one, other, strict=True))  # type: ignore[return-value]

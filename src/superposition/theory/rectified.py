@@ -10,8 +10,7 @@ from scipy.special import ndtr
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition.features import Law, Uniform
-
-_INVERSE_SQRT_TAU = 0.3989422804014327
+from superposition.features.smoothing import normal_density, standardised
 
 
 @dataclass(frozen=True)
@@ -19,58 +18,74 @@ class Rectified:
     """Moments of ReLU(y) for y ~ N(mean, std²), elementwise.
 
     Attributes:
-        active: P(y > 0) = Φ(mean/std).
-        density: φ(mean/std).
+        active: P(y > 0).
         first: E ReLU(y), in units of y.
         second: E ReLU(y)², in units of y².
     """
 
     active: FloatArray
-    density: FloatArray
     first: FloatArray
     second: FloatArray
 
     @classmethod
     def of(cls, mean: FloatArray, std: FloatArray) -> "Rectified":
         """Returns the moments; std ≥ 0, and 0 means no noise."""
-        # Beyond ±40 both tails are zero in float64; the clip keeps squares finite, also for std = 0.
-        with np.errstate(over="ignore"):
-            t = np.clip(mean / np.maximum(std, 1e-300), -40.0, 40.0)
-        active = ndtr(t)
-        density = _INVERSE_SQRT_TAU * np.exp(-t * t / 2)
+        t = standardised(mean, std)
+        active, density = ndtr(t), normal_density(t)
         first = mean * active + std * density
         second = (mean**2 + std**2) * active + mean * std * density
-        return cls(active, density, first, second)
+        # In the far lower tail the two terms cancel to less than rounding; both moments are positive.
+        return cls(active, np.maximum(first, 0.0), np.maximum(second, 0.0))
 
 
-def loss_and_slope(
-    scale: FloatArray, bias: FloatArray, noise_std: FloatArray, probability: FloatArray, law: Law
-) -> tuple[FloatArray, FloatArray]:
-    """Returns L(a, b, σ) and ½ ∂L/∂b, both as sums of terms that do not cancel; scale > 0, arguments broadcast."""
-    std = scale * noise_std
-    off = Rectified.of(bias, std)
-    values, weights = law.nodes(-bias / scale, noise_std)
-    on = Rectified.of(scale[..., None] * values + bias[..., None], std[..., None])
-    # The error of an active feature: all of u if the ReLU is off, else miss − std·g with g > −mean/std.
-    mean = scale[..., None] * values + bias[..., None]
-    miss = values - mean
-    spread = std[..., None]
-    error = values**2 * (1 - on.active) + (miss**2 + spread**2) * on.active - (2 * miss + mean) * spread * on.density
-    loss_on = (weights * error).sum(-1)
-    slope_on = (weights * (spread * on.density - miss * on.active)).sum(-1)
-    loss = (1 - probability) * np.maximum(off.second, 0) + probability * loss_on
-    slope = (1 - probability) * np.maximum(off.first, 0) + probability * slope_on
-    return loss, slope
+@dataclass(frozen=True)
+class Problem:
+    """The mean-field problem at given interference: arrays of one shape with at least one axis.
 
+    Attributes:
+        noise_std: σ, feature units.
+        probability: p.
+        law: Law of active values.
+    """
 
-def best_scale(threshold: FloatArray, noise_std: FloatArray, probability: FloatArray, law: Law) -> FloatArray:
-    """Returns the optimal a of a·ReLU(x + ν + β) at a given β = b/a (eq. 13); arguments broadcast."""
-    off = Rectified.of(threshold, noise_std)
-    values, weights = law.nodes(-threshold, noise_std)
-    on = Rectified.of(values + threshold[..., None], noise_std[..., None])
-    correlation = probability * (weights * values * on.first).sum(-1)
-    power = (1 - probability) * np.maximum(off.second, 0) + probability * (weights * on.second).sum(-1)
-    return np.asarray(correlation / np.maximum(power, 1e-300))
+    noise_std: FloatArray
+    probability: FloatArray
+    law: Law
+
+    def best_scale_and_slope(self, threshold: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Returns the optimal a at β = b/a (eq. 13), and ½ ∂L/∂b there."""
+        off, on = Rectified.of(threshold, self.noise_std), self.law.smoothed(threshold, self.noise_std)
+        p, std = self.probability, self.noise_std
+        correlation = on.active_uu + threshold * on.active_u + std * on.density_u
+        power = (
+            on.active_uu
+            + 2 * threshold * on.active_u
+            + (threshold**2 + std**2) * on.active
+            + std * (on.density_u + threshold * on.density)
+        )
+        scale = p * correlation / np.maximum((1 - p) * off.second + p * power, 1e-300)
+        slope = scale * (std * on.density + threshold * on.active) - (1 - scale) * on.active_u
+        return scale, (1 - p) * scale * off.first + p * slope
+
+    def loss(self, scale: FloatArray, bias: FloatArray) -> FloatArray:
+        """Returns L(a, b, σ) as a sum of terms that do not cancel."""
+        return (1 - self.probability) * self.loss_off(scale, bias) + self.probability * self.loss_on(scale, bias)
+
+    def loss_off(self, scale: FloatArray, bias: FloatArray) -> FloatArray:
+        """Returns E ReLU(aν + b)², the loss of an inactive feature."""
+        return Rectified.of(bias, scale * self.noise_std).second
+
+    def loss_on(self, scale: FloatArray, bias: FloatArray) -> FloatArray:
+        """Returns the loss of an active feature.
+
+        It is u² where the ReLU is off, and (m − s g)² where it is on, with m = (1 − a)u − b missed even without
+        noise, s = aσ, and g the noise, above −(au + b)/s.
+        """
+        s, threshold = scale * self.noise_std, np.asarray(bias / scale)
+        on = self.law.smoothed(threshold, self.noise_std)
+        silent = self.law.silent_second_moment(threshold, self.noise_std)
+        missed = (1 - scale) ** 2 * on.active_uu - 2 * (1 - scale) * bias * on.active_u + (bias**2 + s**2) * on.active
+        return silent + missed - s * ((2 - scale) * on.density_u - bias * on.density)
 
 
 def relu_loss(
@@ -106,5 +121,5 @@ def relu_loss(
     b = _checks.finite("bias", bias)
     sigma = _checks.finite("noise_std", noise_std, non_negative=True)
     a, b, sigma, p = np.broadcast_arrays(a, b, sigma, _checks.probability(probability))
-    loss = loss_and_slope(a, b, sigma, p, law or Uniform())[0]
-    return float(loss) if loss.ndim == 0 else loss
+    loss = Problem(sigma.ravel(), p.ravel(), law or Uniform()).loss(a.ravel(), b.ravel())
+    return float(loss[0]) if a.ndim == 0 else loss.reshape(a.shape)
