@@ -11,7 +11,7 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        (lambda: _checks.probability(0.0), "`probability` must be in (0, 1], got 0: a feature that is never active"),
+        (lambda: _checks.probability(0.0), "`probability` must be in (0, 1], got 0"),
         (lambda: _checks.probability(NAN), "`probability` must be in (0, 1], got nan"),
         (lambda: _checks.probability([0.1, 1.5]), "`probability` must be in (0, 1], got 1.5 at index 1"),
         (lambda: _checks.probability([[0.1, NAN]]), "`probability` must be in (0, 1], got nan at index (0, 1)"),

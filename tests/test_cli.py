@@ -105,7 +105,7 @@ class TestBadInput:
             ),
             (["rug", "--n-features", "100", "--ratio", "0.5", "--probability", "0.1"], "use 64 or 128"),
             (["diagnose", "/nowhere"], "config.json is not there"),
-            (["reproduce", "--figures", "5"], "`figures` must be among 1, 2, 3, 4, got 5"),
+            (["reproduce", "--figures", "5"], "`figures` must be among 1, 2, 3, 4, T1, got 5"),
             (["train", "--config", "/nowhere.toml"], "`config` must be a readable file"),
         ],
     )

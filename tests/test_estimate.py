@@ -48,9 +48,10 @@ def test_limit_z_score_of_an_exact_value(expected, z):
         (Estimate(0.0048558, 0.0000031, 10), "0.0048558 ± 0.0000031"),
         (Estimate(123.4, 12.3, 10), "123 ± 12"),
         (Estimate(-1.23456, 0.1, 10), "-1.23 ± 0.10"),
-        (Estimate(0.5, 0.0, 10), "0.5"),
-        (Estimate(0.5, float("nan"), 1), "0.5"),
-        (Estimate(float("nan"), float("nan"), 5), "nan"),
+        (Estimate(3.6502e-6, 3.0e-9, 10), "3.6502e-06 ± 3.0e-09"),
+        (Estimate(0.0, 0.0, 10), "0 (no error bar from 10 samples)"),
+        (Estimate(0.5, float("nan"), 1), "0.5 (no error bar from 1 samples)"),
+        (Estimate(float("nan"), float("nan"), 5), "nan (no error bar from 5 samples)"),
     ],
 )
 def test_printing_shows_two_digits_of_the_error(estimate, text):

@@ -23,7 +23,7 @@ _beartype = beartype(
 
 def checked(function):
     """Checks every annotation but Self, which beartype knows only where it decorates whole classes."""
-    if function.__module__ == "superposition.cli":
+    if function.__module__.startswith("superposition.cli"):
         return function  # tyro puts a marker of its own in the place of an option that was not given
     function.__annotations__ = {name: hint for name, hint in function.__annotations__.items() if hint is not Self}
     try:

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from superposition import diagnostics, features, models, theory, training
     from superposition.diagnostics import held_out_loss, predicted_symmetry, symmetry, symmetry_of_weights
     from superposition.estimate import Estimate
-    from superposition.features import Constant, Law, SparseFeatures, Uniform
+    from superposition.features import (
+        Beta,
+        Constant,
+        Empirical,
+        Exponential,
+        HalfNormal,
+        Law,
+        SparseFeatures,
+        Uniform,
+    )
     from superposition.models import (
         Autoencoder,
         LinearAutoencoder,
@@ -28,7 +37,11 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Estimate": "estimate",
+    "Beta": "features",
     "Constant": "features",
+    "Empirical": "features",
+    "Exponential": "features",
+    "HalfNormal": "features",
     "Law": "features",
     "SparseFeatures": "features",
     "Uniform": "features",
@@ -52,8 +65,12 @@ _ROOMS = ("diagnostics", "features", "models", "theory", "training")
 
 __all__ = [
     "Autoencoder",
+    "Beta",
     "Constant",
+    "Empirical",
     "Estimate",
+    "Exponential",
+    "HalfNormal",
     "Law",
     "LinearAutoencoder",
     "Model",

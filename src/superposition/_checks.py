@@ -1,12 +1,14 @@
 """Argument checks, in one wording: "`name` must …, got …"."""
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+
+# Of a count of anything: what fits the index types of all libraries.
+_LARGEST = 2**31 - 1
 
 
 def real_array(name: str, value: npt.ArrayLike) -> FloatArray:
@@ -45,7 +47,7 @@ def in_interval(
 
 def probability(value: npt.ArrayLike, name: str = "probability") -> FloatArray:
     """Returns a probability of being active, checked to be in (0, 1]."""
-    return in_interval(name, value, 0.0, 1.0, open_low=True, hint="a feature that is never active has no code")
+    return in_interval(name, value, 0.0, 1.0, open_low=True)
 
 
 def ratio(value: npt.ArrayLike) -> FloatArray:
@@ -65,11 +67,11 @@ def finite(name: str, value: npt.ArrayLike, *, non_negative: bool = False) -> Fl
     return array
 
 
-def whole_number(name: str, value: Any, *, low: int = 1, high: int | None = None, hint: str = "") -> int:
+def whole_number(name: str, value: Any, *, low: int = 1, high: int = _LARGEST, hint: str = "") -> int:
     """Returns `value` as int; raises ValueError unless it is a whole number in [low, high]."""
     is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not (is_whole and low <= value <= (math.inf if high is None else high)):
-        bounds = f"of at least {low}" if high is None else f"in [{low}, {high}]"
+    if not (is_whole and low <= value <= high):
+        bounds = f"in [{low}, {high}]" if high < _LARGEST or (is_whole and value > high) else f"of at least {low}"
         raise ValueError(f"`{name}` must be a whole number {bounds}, got {value!r}{hint and f': {hint}'}")
     return int(value)
 

@@ -20,18 +20,53 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be made or written, or the disk is full; `path` is then as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
+    temporary: Path | None = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        temporary = Path(name)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{path} could not be written ({reason}): free space or choose another folder") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps a folder, made if missing, to this process within the block; a killed process lets go of it.
+
+    Raises:
+        FileExistsError: Another process is at work there.
+        OSError: The folder cannot be made or written.
+    """
+    lock = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{folder} could not be written ({reason}): choose another folder") from error
+    with file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # no such locks on this system
+            pass
+        except BlockingIOError:
+            raise FileExistsError(f"{folder} is in use by another process: wait or choose another folder") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -51,7 +86,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"{what} must be in {path.parent}, but {path.name} is not there: check the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): restore it or make the {what} anew") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}: it is no {what}")
@@ -68,7 +103,7 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: dict[st
         try:
             safetensors.torch.save_file(ready, temporary, metadata=metadata)
         except safetensors.SafetensorError as error:
-            raise OSError(f"{path} could not be written ({error}): free space or choose another folder") from None
+            raise OSError(str(error)) from None
 
 
 def remove_partial(folder: Path) -> None:
@@ -83,15 +118,22 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def vacant(folder: Path, marker: str) -> Path:
-    """Returns `folder` if it does not hold a finished result yet.
+def refuse_existing(path: Path) -> None:
+    """Raises FileExistsError if something is at `path` already."""
+    if path.exists():
+        raise FileExistsError(f"{path} exists already: choose another name or remove it first")
+
+
+def vacant(folder: Path, *patterns: str) -> Path:
+    """Returns `folder` if it holds no result or unfinished run yet.
 
     Raises:
-        FileExistsError: `folder / marker` exists; nothing is overwritten.
+        FileExistsError: A file there matches one of the patterns; nothing is overwritten.
         NotADirectoryError: `folder` is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file, not a folder: choose another place")
-    if (folder / marker).exists():
-        raise FileExistsError(f"{folder} already holds a result ({marker}): choose another folder or remove it first")
+    found = next((path.name for pattern in patterns for path in folder.glob(pattern)), None)
+    if found:
+        raise FileExistsError(f"{folder} already holds a result ({found}): choose another folder or remove it first")
     return folder

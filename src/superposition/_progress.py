@@ -44,17 +44,17 @@ class Display:
 
     def task(self, description: str, *, transient: bool = False) -> Report:
         """Adds a line and returns its reporter; a transient one disappears when it is done."""
-        task = self._progress.add_task(description, total=None, detail="")
+        task = self._progress.add_task(description, total=None, detail="", visible=False)
 
         def report(done: int, total: int, detail: str) -> None:
-            self._progress.update(task, completed=done, total=total or None, detail=detail)
+            self._progress.start()  # at the first report, so that a refusal stands alone
+            self._progress.update(task, completed=done, total=total or None, detail=detail, visible=True)
             if transient and 0 < total <= done:
                 self._progress.remove_task(task)
 
         return report
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(

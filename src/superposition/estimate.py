@@ -41,6 +41,8 @@ class Estimate:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Estimate":
         """Returns the estimate that `to_config` described."""
+        if set(config) != {"value", "standard_error", "count"}:
+            raise ValueError(f"an estimate must have a value, a standard_error and a count, got {config!r}")
         value, error = (nan if config[name] is None else float(config[name]) for name in ("value", "standard_error"))
         return cls(value, error, int(config["count"]))
 
@@ -53,6 +55,10 @@ class Estimate:
 
     def __str__(self) -> str:
         if not (isfinite(self.standard_error) and self.standard_error > 0):
-            return f"{self.value:.7g}"
-        digits = max(0, 1 - int(f"{self.standard_error:e}".split("e")[1]))
-        return f"{self.value:.{digits}f} ± {self.standard_error:.{digits}f}"
+            return f"{self.value:.7g} (no error bar from {self.count} samples)"
+        last = int(f"{self.standard_error:e}".split("e")[1]) - 1
+        first = int(f"{self.value:e}".split("e")[1])
+        if first >= -3:
+            digits = max(0, -last)
+            return f"{self.value:.{digits}f} ± {self.standard_error:.{digits}f}"
+        return f"{self.value:.{max(0, first - last)}e} ± {self.standard_error:.1e}"

@@ -1,69 +1,160 @@
+import json
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+
 import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superposition.features import Constant, Uniform
+import superposition
+from superposition.features import Beta, Constant, Empirical, Exponential, HalfNormal, Law, Uniform
 from superposition.features.laws import law_from_config
+from superposition.theory import linear_loss, symmetric_optimum
+from tests.features.test_laws_oracle import LAWS as CONTINUOUS
+from tests.features.test_laws_oracle import expectation
 
-LAWS = [Uniform(), Uniform(0.5, 3.0), Uniform(999.0, 999.5), Constant(), Constant(0.2)]
+DISCRETE = [
+    Constant(),
+    Constant(0.2),
+    Empirical([0.3, 0.1, 0.3]),
+    Empirical([0.0, 1.0, 2.5], [5, 2, 1]),
+    Empirical([1000.0, 1000.001], [1, 3]),
+]
+LAWS = [*CONTINUOUS, *DISCRETE]
+
+
+@pytest.mark.parametrize("law", CONTINUOUS)
+def test_naive_twin_moments_by_integration(law):
+    mean = expectation(law, lambda u: u)
+    assert law.mean == pytest.approx(float(mean), rel=1e-14)
+    assert law.second_moment == pytest.approx(float(expectation(law, lambda u: u * u)), rel=1e-14)
+    assert law.variance == pytest.approx(float(expectation(law, lambda u: (u - mean) ** 2)), rel=1e-14)
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_naive_twin_moments_are_those_of_the_quantile_function(law):
-    u = law.quantile((np.arange(100_000) + 0.5) / 100_000)
-    assert law.mean == pytest.approx(u.mean(), rel=1e-9)
-    assert law.second_moment == pytest.approx((u**2).mean(), rel=1e-9)
-    assert law.variance == pytest.approx(u.var(), rel=1e-6, abs=1e-15)
+def test_identity_moments_are_those_of_the_nodes(law):
+    for kink, width in ((law.mean, 1e-9), (0.0, 0.1), (0.3, 1e3), (0.5, 0.0)):
+        values, weights = law.nodes(kink, width)
+        assert (weights >= 0).all()
+        assert weights.sum() == pytest.approx(1, rel=1e-13)
+        assert weights @ values == pytest.approx(law.mean, rel=1e-13)
+        assert weights @ values**2 == pytest.approx(law.second_moment, rel=1e-13)
+        rounding = 10 * np.finfo(float).eps * law.mean**2
+        assert weights @ (values - law.mean) ** 2 == pytest.approx(law.variance, rel=1e-12, abs=rounding)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_support_and_landmarks_enclose_the_nodes(law):
+    assert (np.diff(law.landmarks) > 0).all()
+    assert law.support == (law.landmarks[0], law.landmarks[-1])
+    values, weights = law.nodes(law.mean, 0.1)
+    assert law.support[0] <= values.min()
+    assert values.max() <= law.support[1] * (1 + 1e-15)
+    assert weights[values <= law.mean * (1 + 1e-9)].sum() > 0
 
 
 def test_known_values():
-    assert (Uniform().mean, Uniform().second_moment, Uniform().variance) == (1 / 2, 1 / 3, 1 / 12)
-    assert (Constant(2.0).mean, Constant(2.0).second_moment, Constant(2.0).variance) == (2.0, 4.0, 0.0)
+    for law, *moments in [
+        (Uniform(), 1 / 2, 1 / 3, 1 / 12),
+        (Constant(2.0), 2.0, 4.0, 0.0),
+        (Exponential(2.0), 2.0, 8.0, 4.0),
+        (HalfNormal(2.0), 2 * np.sqrt(2 / np.pi), 4.0, 4 * (1 - 2 / np.pi)),
+        (Beta(1, 1), 1 / 2, 1 / 3, 1 / 12),
+        (Beta(0.5, 0.5), 1 / 2, 3 / 8, 1 / 8),
+        (Empirical([0.0, 1.0], [3, 1]), 1 / 4, 1 / 4, 3 / 16),
+    ]:
+        assert [law.mean, law.second_moment, law.variance] == pytest.approx(moments, rel=1e-15)
 
 
-@given(low=st.floats(0, 2), size=st.floats(0.1, 5), power=st.integers(0, 9))
-def test_quadrature_integrates_polynomials(low, size, power):
-    law = Uniform(low, low + size)
-    values, weights = law.nodes(low + size / 3, 0.01)
-    exact = (law.high ** (power + 1) - law.low ** (power + 1)) / ((power + 1) * size)
-    assert weights @ values**power == pytest.approx(exact, rel=1e-12)
+def test_variance_does_not_cancel():
+    assert Empirical([1e6, 1e6 + 2.0**-10]).variance == pytest.approx(2.0**-22, rel=1e-12)
+    for beta in (1e-6, 1e6):
+        alpha = mp.mpf(1e6)
+        exact = alpha * beta / ((alpha + beta) ** 2 * (alpha + beta + 1))
+        assert Beta(1e6, beta).variance == pytest.approx(float(exact), rel=1e-14)
+        assert Beta(beta, 1e6).variance == pytest.approx(float(exact), rel=1e-14)
 
 
-@pytest.mark.parametrize("width", [1e-8, 1e-3, 0.05, 0.5, 30.0])
-@pytest.mark.parametrize("kink", [-0.3, 0.0, 0.4, 1.0, 1.7])
-@pytest.mark.parametrize("power", [0, 2])
-def test_quadrature_integrates_smoothed_kinks_times_polynomials(kink, width, power):
-    from scipy.special import ndtr
-
-    def smooth_ramp(u):  # E ReLU(u − kink + width·g)
-        t = (u - kink) / width
-        return (u - kink) * ndtr(t) + width * np.exp(-t * t / 2) / np.sqrt(2 * np.pi)
-
-    def exact_ramp(u):
-        t = (u - kink) / mp.mpf(width)
-        return u**power * ((u - kink) * mp.ncdf(t) + width * mp.npdf(t))
-
-    mp.mp.dps = 30
-    bends = sorted({0, 1} | {x for x in (kink + c * width for c in (-20, -8, -3, 0, 3, 8, 20)) if 0 < x < 1})
-    values, weights = Uniform().nodes(kink, width)
-    assert weights @ (values**power * smooth_ramp(values)) == pytest.approx(
-        float(mp.quad(exact_ramp, bends)), rel=1e-13, abs=1e-15
-    )
+def test_empirical_is_sorted_merged_and_normalised():
+    law = Empirical([3.0, 1.0, 0.5, 1.0], np.array([2, 1, 0, 3]))
+    assert (law.values, law.weights) == ((1.0, 3.0), (4 / 6, 2 / 6))
+    assert law == Empirical((1.0, 3.0), [20, 10])
+    assert law != Empirical((1.0, 3.0), [20, 11])
+    assert hash(law) == hash(Empirical((1.0, 3.0), [20, 10]))
+    assert Empirical([1.0], [1e-320]) == Empirical([1.0], [1e308])
+    with pytest.raises(FrozenInstanceError):
+        law.values = (1.0,)
+    for array in law.nodes(0.0, 1.0):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0.0
 
 
-def test_quadrature_broadcasts():
-    values, weights = Uniform().nodes(np.zeros((3, 1)), np.ones(2))
-    assert values.shape == weights.shape
-    assert values.shape[:2] == (3, 2)
-    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-14)
+def test_empirical_does_not_follow_its_arrays():
+    values = np.array([1.0, 2.0])
+    law = Empirical(values)
+    values[0] = 5.0
+    assert law.mean == 1.5
 
 
-@pytest.mark.parametrize("law", [*LAWS, Uniform(0, 1)])
+def test_empirical_shows_the_first_of_many_values():
+    assert repr(Empirical([2.0])) == "Empirical(values=(2.0,), weights=(1.0,))"
+    assert repr(Empirical(range(1000))).startswith("Empirical(values=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, … 1000 in all), ")
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20).filter(any), st.data())
+def test_property_a_normalised_empirical_law_is_its_own(values, data):
+    size = len(values)
+    weights = data.draw(st.lists(st.floats(1e-9, 1e9), min_size=size, max_size=size))
+    law = Empirical(values, weights)
+    assert Empirical(law.values, law.weights) == law
+    assert law.mean == pytest.approx(np.average(values, weights=weights), rel=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.003, 0.3])
+def test_limit_a_fine_histogram_is_the_uniform_law(p):
+    def error(n_bins):
+        histogram = Empirical((np.arange(n_bins) + 0.5) / n_bins)
+        return abs(symmetric_optimum(0.3, p, histogram).loss / symmetric_optimum(0.3, p).loss - 1)
+
+    assert error(1000) < 1e-5
+    assert error(1000) < 0.02 * error(100)  # of second order in the bins' width
+
+
+def test_limits_where_two_laws_are_one():
+    for law, same in [
+        (Beta(1, 1), Uniform()),
+        (Empirical([0.7]), Constant(0.7)),
+        (Beta(1, 1e6), Exponential(1e-6)),  # to a relative 1e-6 or so
+    ]:
+        tolerance = 1e-5 if same == Exponential(1e-6) else 1e-12
+        for r, p in ((0.25, 0.045), (0.01, 0.3)):
+            ours, theirs = symmetric_optimum(r, p, law), symmetric_optimum(r, p, same)
+            assert ours.loss == pytest.approx(theirs.loss, rel=tolerance)
+    # u of small probability p·q at 1 and else 0 is a rarer feature of value 1.
+    rarer = symmetric_optimum(0.3, 0.05, Constant()).loss
+    assert symmetric_optimum(0.3, 0.1, Empirical([0, 1])).loss == pytest.approx(rarer, rel=1e-12)
+    assert symmetric_optimum(0.3, 0.1, Beta(1e-9, 1e-9)).loss == pytest.approx(rarer, rel=1e-6)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_property_the_scale_of_the_law_is_that_of_the_loss(law):
+    if isinstance(law, (Exponential, HalfNormal)):
+        larger = type(law)(4 * law.scale)
+    elif isinstance(law, Empirical):
+        larger = Empirical(4 * np.array(law.values), law.weights)
+    else:
+        return
+    ours, theirs = symmetric_optimum(0.2, 0.03, law), symmetric_optimum(0.2, 0.03, larger)
+    assert theirs.loss == pytest.approx(16 * ours.loss, rel=1e-12)
+    assert theirs.scale == pytest.approx(ours.scale, rel=1e-7)
+    assert ours.loss < linear_loss(0.2, 0.03, law)
+
+
+@pytest.mark.parametrize("law", [*LAWS, Uniform(0, 1), Beta(1, 2), Empirical(np.arange(7), np.arange(7) / 3)])
 def test_round_trip_config(law):
-    import json
-
     assert law_from_config(json.loads(json.dumps(law.to_config()))) == law
 
 
@@ -76,10 +167,15 @@ def test_round_trip_config(law):
         {"name": ["a"]},
         {"name": "Uniform", "value": 1.0},
         {"name": "Constant", "value": "x"},
+        {"name": "Beta", "alpha": 1.0},
+        {"name": "Exponential", "scale": None},
+        {"name": "Empirical", "values": [1.0], "weight": [1.0]},
+        {"name": "Empirical", "values": "x"},
+        {"name": "Law"},
     ],
 )
 def test_foreign_configs_are_refused(config):
-    with pytest.raises(ValueError, match=r"`(law|value)` .*must"):
+    with pytest.raises(ValueError, match=r"`(law|values?|scale)` .*must"):
         law_from_config(config)
 
 
@@ -92,8 +188,48 @@ def test_foreign_configs_are_refused(config):
         (lambda: Uniform(float("nan"), 1.0), "`low` must be finite"),
         (lambda: Constant(0.0), "`value` must be positive, got 0"),
         (lambda: Constant(float("nan")), "`value` must be finite"),
+        (lambda: Exponential(0.0), "`scale` must be positive, got 0: use Constant"),
+        (lambda: Exponential(-1.0), "`scale` must be positive, got -1"),
+        (lambda: HalfNormal(float("inf")), "`scale` must be finite, got inf"),
+        (lambda: HalfNormal(float("nan")), "`scale` must be finite, got nan"),
+        (lambda: Beta(0.0, 1.0), r"`alpha` must be in \[1e-12, 1e\+06\], got 0"),
+        (lambda: Beta(1.0, -1.0), r"`beta` must be in \[1e-12, 1e\+06\], got -1"),
+        (lambda: Beta(float("nan"), 1.0), "`alpha` must be in .*, got nan"),
+        (lambda: Beta(2.0, float("inf")), "`beta` must be in .*, got inf: use Constant"),
+        (lambda: Empirical([]), r"`values` must be one-dimensional and not empty, got shape \(0,\)"),
+        (lambda: Empirical(1.0), r"`values` must be one-dimensional and not empty, got shape \(\)"),
+        (lambda: Empirical([[1.0]]), r"`values` must be one-dimensional and not empty, got shape \(1, 1\)"),
+        (lambda: Empirical([1.0, -0.5]), "`values` must be finite and not negative, got -0.5"),
+        (lambda: Empirical([1.0, float("inf")]), "`values` must be finite and not negative, got inf"),
+        (lambda: Empirical([1.0, float("nan")]), "`values` must be finite and not negative, got nan"),
+        (lambda: Empirical(["a"]), "`values` must be a real number or an array"),
+        (lambda: Empirical([0.0, 0.0]), "`values` must have a positive one of positive weight, got 0 alone"),
+        (lambda: Empirical([0.0, 1.0], [1, 0]), "`values` must have a positive one of positive weight"),
+        (lambda: Empirical([1.0, 2.0], [1.0]), "`weights` must have one entry per value, 2, got 1"),
+        (lambda: Empirical([1.0, 2.0], [1.0, -1.0]), "`weights` must be finite and not negative, got -1"),
+        (lambda: Empirical([1.0, 2.0], [1.0, float("nan")]), "`weights` must be finite and not negative, got nan"),
+        (lambda: Empirical([1.0, 2.0], [1.0, float("inf")]), "`weights` must be finite and not negative, got inf"),
+        (lambda: Empirical([1.0, 2.0], [0, 0]), r"`weights` must be positive somewhere, got \(0.0, 0.0\)"),
     ],
 )
 def test_bad_parameters_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_every_law_is_final_and_at_hand():
+    for law in (*LAWS, Uniform()):
+        assert getattr(superposition, type(law).__name__) is type(law)
+        assert isinstance(law, Law)
+        assert not type(law).__subclasses__()
+
+
+def test_laws_import_neither_scipy_nor_torch():
+    code = (
+        "import sys; from superposition.features import *;"
+        "[Exponential(), HalfNormal(), Beta(0.5, 3).variance, Empirical([1, 2]).variance, Uniform()];"
+        "print({'scipy', 'torch', 'superposition.features.sampling'} & set(sys.modules));"
+        "Beta(0.5, 3).nodes(0, 1); print({'scipy.stats', 'scipy.optimize', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["set()", "set()"]

@@ -8,7 +8,7 @@ from superposition.figures import FIGURES
 from superposition.sweeps import Store
 from superposition.theory import linear_loss, symmetric_optimum
 
-FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4 = FIGURES
+FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, FIGURE_T1 = FIGURES
 
 
 def replaced(table, name, values):
@@ -43,35 +43,37 @@ class TestFigure2:
 
     RATIOS = (0.125, 0.25, 0.5)
 
-    def table(self, trained=1.0, rug=1.0):
+    def table(self, trained=1.0, rug=1.0, stopped="completed"):
         records = []
         for source, n, factor in (("trained", 512, trained), ("rug", 8192, rug), ("rug", 65536, rug)):
-            for r in self.RATIOS:
-                loss = factor * symmetric_optimum(r, 0.045).loss
-                records.append(
-                    {
-                        "source": source,
-                        "n_features": n,
-                        "ratio": r,
-                        "probability": 0.045,
-                        "loss": loss,
-                        "standard_error": 1e-7,
-                    }
-                )
+            records += [
+                {
+                    "source": source,
+                    "n_features": n,
+                    "ratio": r,
+                    "probability": 0.045,
+                    "loss": factor * symmetric_optimum(r, 0.045).loss,
+                    "standard_error": 1e-7,
+                    "stopped": stopped if source == "trained" else None,
+                    "steps": 100 if source == "trained" else None,
+                }
+                for r in self.RATIOS
+            ]
         return pa.Table.from_pylist(records)
 
     @pytest.mark.parametrize(
-        ("trained", "rug", "expected"),
+        ("change", "failing"),
         [
-            (1.0, 1.0, [True, True, True, True, True]),
-            (0.7, 1.0, [True, True, True, False, True]),  # better than the rug: the paper's claim fails, ours holds
-            (1.1, 1.0, [True, True, True, False, False]),
-            (1.0, 1.02, [True, False, False, True, True]),
-            (1.0, 0.98, [True, False, False, True, True]),
+            ({}, []),
+            ({"trained": 0.7}, [5]),  # better than the rug: the paper's claim fails, ours holds
+            ({"trained": 1.1}, [5, 6]),
+            ({"rug": 1.02}, [1, 2, 3]),
+            ({"rug": 0.98}, [1, 2, 3]),
+            ({"stopped": "collapsed"}, [4]),
         ],
     )
-    def test_verdicts(self, trained, rug, expected):
-        assert verdicts(FIGURE_2, self.table(trained, rug)) == expected
+    def test_verdicts(self, change, failing):
+        assert verdicts(FIGURE_2, self.table(**change)) == [index not in failing for index in range(7)]
 
     def test_a_loss_as_large_as_the_linear_one_fails(self):
         factor = max(linear_loss(r, 0.045) / symmetric_optimum(r, 0.045).loss for r in self.RATIOS)
@@ -79,15 +81,18 @@ class TestFigure2:
 
 
 class TestFigure3:
-    def table(self, diagonal=1.29, spread=0.005, bias=-0.19, off=0.0, loss=3.6e-3, dead=0.0):
+    def table(self, diagonal=1.29, spread=0.005, bias=-0.19, off=-0.01, strongest=-0.9, loss=3.6e-3, dead=0.0):
         n = 30
         W = np.full((n, n), off) + 0.1 * np.where(np.add.outer(range(n), range(n)) % 2, 1, -1)
+        W[range(0, n - 1, 3), range(1, n, 3)] = strongest
         W[np.diag_indices(n)] = diagonal + spread * np.where(np.arange(n) % 2, 1, -1)
         scalars = {
             "held-out loss": loss,
             "held-out loss, standard error": 5e-6,
             "mean-field loss": 4.8558e-3,
             "mean-field diagonal": 1.289,
+            "mean interference": -0.13,
+            "interference standard deviation": 0.21,
             "dead features": dead,
             "steps": 2500.0,
         }
@@ -103,23 +108,26 @@ class TestFigure3:
     @pytest.mark.parametrize(
         ("change", "failing"),
         [
-            ({}, None),
-            ({"diagonal": 1.32}, 0),
-            ({"spread": 0.03}, 0),
-            ({"bias": -0.3}, 1),
-            ({"bias": 0.01}, 1),
-            ({"off": -0.05}, 2),
-            ({"dead": 1.0}, 3),
-            ({"loss": 4.8558e-3}, 4),
+            ({}, []),
+            ({"diagonal": 1.32}, [0]),
+            ({"spread": 0.03}, [0]),
+            ({"bias": -0.215}, [2]),
+            ({"bias": -0.3}, [2, 3]),
+            ({"bias": 0.01}, [1, 2, 3]),
+            ({"off": -0.08}, [4]),
+            ({"strongest": 0.09}, [5]),
+            ({"dead": 1.0}, [6]),
+            ({"loss": 4.8558e-3}, [7]),
+            ({"loss": 3.8e-3}, [7]),
         ],
     )
     def test_verdicts(self, change, failing):
-        assert verdicts(FIGURE_3, self.table(**change)) == [index != failing for index in range(5)]
+        assert verdicts(FIGURE_3, self.table(**change)) == [index not in failing for index in range(8)]
 
 
 class TestFigure4:
     def table(self, small=1e-3, large=1e-4, dead=0):
-        common = {"diagonal_mean": 1.0, "dead_features": 0}
+        common = {"diagonal_mean": 1.0, "dead_features": 0, "steps": 100}
         return pa.Table.from_pylist(
             [
                 {**common, "n_features": n, "ratio": r, "probability": 0.1, "diagonal_mean_square": delta}

@@ -8,7 +8,7 @@ import pytest
 from superposition.report import write_report
 
 SUMMARY = {
-    "number": 1,
+    "name": "1",
     "title": "A <title>",
     "caption": "What is shown & why.",
     "preset": "quick",
@@ -23,7 +23,7 @@ SUMMARY = {
 @pytest.fixture
 def folder(tmp_path):
     for number in (10, 2):
-        (tmp_path / f"figure-{number}.json").write_text(json.dumps({**SUMMARY, "number": number}))
+        (tmp_path / f"figure-{number}.json").write_text(json.dumps({**SUMMARY, "name": str(number)}))
         (tmp_path / f"figure-{number}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     return tmp_path
 

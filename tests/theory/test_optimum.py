@@ -1,12 +1,9 @@
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superposition import Constant, Uniform
-from superposition.features import Law
+from superposition import Constant, Empirical, Uniform
 from superposition.theory import linear_loss, optimal_relu, relu_loss, symmetric_optimum, zero_ratio_loss
 from tests.oracles import rectified_loss
 
@@ -25,7 +22,7 @@ def random_point(case):
 
 @pytest.mark.parametrize(
     ("p", "r", "loss", "scale", "bias"),
-    [  # MATHS.md §3
+    [  # reference values
         (0.045, 0.25, "4.855798e-03", "1.28921", "-0.44583"),
         (0.01, 0.10, "9.963e-04", "1.5249", "-0.5976"),
         (0.001, 0.05, "2.583e-05", "1.4012", "-0.3271"),
@@ -89,27 +86,9 @@ def test_certificate_no_grid_point_is_below(law, p):
         assert best.loss <= grid.min() * (1 + 1e-9)
 
 
-@dataclass(frozen=True)
-class TwoValues(Law):
+def TwoValues(low, share):
     """`low` mostly, 1 with probability `share`: its profile over b has two minima."""
-
-    low: float
-    share: float
-
-    @property
-    def mean(self) -> float:
-        return (1 - self.share) * self.low + self.share
-
-    @property
-    def second_moment(self) -> float:
-        return (1 - self.share) * self.low**2 + self.share
-
-    def quantile(self, uniforms):
-        return uniforms
-
-    def nodes(self, kink, width):
-        shape = (*np.broadcast_shapes(np.shape(kink), np.shape(width)), 2)
-        return np.broadcast_to([self.low, 1.0], shape), np.broadcast_to([1 - self.share, self.share], shape)
+    return Empirical([low, 1.0], [1 - share, share])
 
 
 def profile(sigma, p, law, t):

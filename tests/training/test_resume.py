@@ -50,7 +50,7 @@ def test_an_interrupted_run_ends_as_a_straight_one(small, tmp_path, monkeypatch,
     straight = train(small.model(), small.features, small.config, seed=4, n_held_out=10)
     assert step <= straight.steps
     interrupted(small, tmp_path, step, monkeypatch, seed=4)
-    assert len(checkpoints(tmp_path)) == 1
+    assert 1 <= len(checkpoints(tmp_path)) <= 2
     assert not (tmp_path / "record.json").exists()
     # The model given for resuming needs the sizes only.
     resumed = train(
@@ -156,7 +156,8 @@ def test_no_flipped_byte_of_a_header_goes_unseen(small, tmp_path, monkeypatch, s
 
 def test_every_checkpoint_damaged_is_explained(small, tmp_path, monkeypatch):
     interrupted(small, tmp_path, 20, monkeypatch)
-    truncate(checkpoints(tmp_path)[0])
+    for path in checkpoints(tmp_path):
+        truncate(path)
     with pytest.raises(ValueError, match=r"no checkpoint in .* can be used .* is damaged"):
         train(small.model(), small.features, small.config, folder=tmp_path, resume=True)
 

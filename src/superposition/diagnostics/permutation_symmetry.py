@@ -99,7 +99,8 @@ def symmetry(model: Model, features: SparseFeatures) -> Symmetry:
     Reference: The Persian Rug, section 3.2, eq. 3 and appendix A.
     """
     check_same_width(model, features)
-    return _statistics(model.W_rows, model.bias_vector(), features)
+    one_for_all = model.rows_are_alike and features.is_symmetric
+    return _statistics(model.W_rows, model.bias_vector(), features, n_rows=1 if one_for_all else features.n_features)
 
 
 def symmetry_of_weights(
@@ -111,7 +112,7 @@ def symmetry_of_weights(
         raise ValueError(
             f"`W` must have shape {expected} and `b_dec` {expected[:1]}, got {tuple(W.shape)}, {tuple(b_dec.shape)}"
         )
-    return _statistics(lambda start, stop: W[start:stop], b_dec, features)
+    return _statistics(lambda start, stop: W[start:stop], b_dec, features, n_rows=features.n_features)
 
 
 def predicted_symmetry(features: SparseFeatures, n_hidden: int) -> PredictedSymmetry:
@@ -128,11 +129,13 @@ def predicted_symmetry(features: SparseFeatures, n_hidden: int) -> PredictedSymm
     return PredictedSymmetry(best.scale, best.bias, best.noise_std**2)
 
 
-def _statistics(rows: Callable[[int, int], Tensor], b_dec: Tensor, features: SparseFeatures) -> Symmetry:
-    n = features.n_features
+def _statistics(
+    rows: Callable[[int, int], Tensor], b_dec: Tensor, features: SparseFeatures, *, n_rows: int
+) -> Symmetry:
+    n = n_rows  # all of them, or one that stands for all
     mean, variance = features.per_feature(features.mean), features.per_feature(features.variance)
     diagonal, noise_mean, noise_variance, cubes = (np.empty(n) for _ in range(4))
-    for start, stop, block in _off_diagonal_blocks(rows, n, diagonal):
+    for start, stop, block in _off_diagonal_blocks(rows, features.n_features, diagonal):
         _checks.finite("W", block)
         squares = block**2
         noise_mean[start:stop] = block @ mean
@@ -149,8 +152,8 @@ def _statistics(rows: Callable[[int, int], Tensor], b_dec: Tensor, features: Spa
         noise_mean=Spread.of(noise_mean[live] / diagonal[live]),
         noise_variance=Spread.of(noise_variance[live] / diagonal[live] ** 2),
         non_gaussianity=float(cubes[live].max()) if live.any() else float("nan"),
-        dead_features=int(n - live.sum()),
-        n_features=n,
+        dead_features=int((n - live.sum()) * (features.n_features // n)),
+        n_features=features.n_features,
     )
 
 
@@ -159,8 +162,8 @@ def _off_diagonal_blocks(
 ) -> Iterator[tuple[int, int, FloatArray]]:
     """Yields (start, stop, rows of W with the diagonal zeroed), and fills `diagonal`."""
     height = max(1, _BLOCK_ENTRIES // n)
-    for start in range(0, n, height):
-        stop = min(start + height, n)
+    for start in range(0, diagonal.size, height):
+        stop = min(start + height, diagonal.size)
         block = rows(start, stop).detach().to("cpu", torch.float64, copy=True).numpy()
         own = np.arange(stop - start), np.arange(start, stop)
         diagonal[start:stop] = block[own]

@@ -48,8 +48,8 @@ def draw(
         keep = torch.as_tensor(np.asarray(features.probability) / highest, device=device)
         coins = torch.rand(positions.shape, generator=generator, device=device, dtype=torch.float64)
         positions = positions[coins < keep[positions % features.n_features]]
-    uniforms = torch.rand(positions.shape, generator=generator, device=device, dtype=dtype or torch.float32)
-    return SparseBatch(positions, features.law.quantile(uniforms), (n_samples, features.n_features))
+    values = features.law.draw(positions.numel(), generator, dtype or torch.float32)
+    return SparseBatch(positions, values, (n_samples, features.n_features))
 
 
 def _active_positions(size: int, probability: float, generator: torch.Generator) -> Int[Tensor, " active"]:

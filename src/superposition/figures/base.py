@@ -73,15 +73,15 @@ class Check:
 
 
 class Figure(abc.ABC):
-    """One figure of the paper. Subclasses say what to train, what to measure, what to claim, how to draw.
+    """One figure. Subclasses say what to train, what to measure, what to claim, how to draw.
 
     Attributes:
-        number: The paper's number.
+        name: The paper's number, or a letter and a number for a figure beyond it.
         title: A short title.
         caption: What is shown, in sentences.
     """
 
-    number: int
+    name: str
     title: str
     caption: str
 

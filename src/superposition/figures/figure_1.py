@@ -20,12 +20,13 @@ N_FEATURES, N_HIDDEN = 256, 40
 class Figure1(Figure):
     """The rug at the paper's size, n_features 256 and n_hidden 40."""
 
-    number = 1
+    name = "1"
     title = "The Persian Rug"
     caption = (
         "The weights R of a Persian Rug with n_features = 256, n_hidden = 40 and random rows, and its first "
         "64 × 64 entries. Every entry depends on the exclusive-or of its row and column alone, so each dyadic "
-        "block repeats its neighbours' pattern: the fractal structure, to which the algorithm is oblivious."
+        "block repeats its neighbours' pattern: the fractal structure. The loss depends on none of "
+        "it, only on the row sums of squares."
     )
 
     def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002

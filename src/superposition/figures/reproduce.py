@@ -85,7 +85,7 @@ def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, start
         plt.close(picture)
     outcome = Outcome(figure, checks, time.monotonic() - started)
     summary = {
-        "number": figure.number,
+        "name": figure.name,
         "title": figure.title,
         "caption": figure.caption,
         "preset": preset.name,
@@ -97,7 +97,7 @@ def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, start
 
 
 def _stem(folder: Path, figure: Figure) -> Path:
-    return folder / f"figure-{figure.number}"
+    return folder / f"figure-{figure.name}"
 
 
 def _write_table(table: pa.Table, path: Path, preset: Preset) -> None:

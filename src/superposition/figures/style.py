@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ def styled() -> Iterator[None]:
     settings: Any = dict(mpl.rcParamsDefault) | _SETTINGS | {"backend": "agg"}
     with mpl.rc_context(settings):
         yield
+
+
+def fraction(ratio: float) -> str:
+    """Returns a ratio as a simple fraction, if it is one."""
+    simple = Fraction(ratio).limit_denominator(64)
+    return str(simple) if float(simple) == ratio else f"{ratio:.3g}"
 
 
 def settle_layout(picture: "Figure") -> None:

@@ -2,6 +2,7 @@
 
 from superposition.models.autoencoder import Autoencoder
 from superposition.models.base import Model
+from superposition.models.frames import projection_root, realise
 from superposition.models.hadamard import hadamard_transform
 from superposition.models.linear import LinearAutoencoder
 from superposition.models.rug import PersianRug
@@ -16,5 +17,7 @@ __all__ = [
     "hadamard_transform",
     "load",
     "load_with_features",
+    "projection_root",
+    "realise",
     "save",
 ]

@@ -18,6 +18,9 @@ class Model(torch.nn.Module, abc.ABC):
     n_features: int
     n_hidden: int
 
+    # Whether every row of W is a rearrangement of every other one, the diagonal in its place.
+    rows_are_alike = False
+
     @abc.abstractmethod
     def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns reconstructions of a batch of features."""

@@ -14,6 +14,8 @@ from superposition.models.base import Model
 from superposition.models.hadamard import check_order, hadamard_transform
 from superposition.theory import symmetric_optimum
 
+_LARGEST_MATRIX = 16384
+
 
 @final
 class PersianRug(Model):
@@ -44,6 +46,7 @@ class PersianRug(Model):
     """
 
     rows: Tensor
+    rows_are_alike = True
 
     def __init__(
         self, n_features: int, rows: Int[Tensor, " n_hidden"], *, scale: float = 1.0, bias: float = 0.0
@@ -129,8 +132,18 @@ class PersianRug(Model):
         return self.scale * self.apply_R(units)
 
     def matrix(self) -> Float[Tensor, "n_features n_features"]:
-        """Returns R as a dense matrix, unit diagonal, in float32; for looking, at small orders."""
-        return self.W_rows(0, self.n_features) / self.scale.detach()
+        """Returns R as a dense matrix, unit diagonal, in float32; for looking, at orders of at most 16384.
+
+        Raises:
+            ValueError: The matrix would be larger than that.
+        """
+        if self.n_features > _LARGEST_MATRIX:
+            size = 4e-9 * self.n_features**2
+            raise ValueError(
+                f"`n_features` must be at most {_LARGEST_MATRIX} for a dense matrix, got {self.n_features} "
+                f"({size:.0f} GB): use W_rows"
+            )
+        return self.apply_R(torch.eye(self.n_features, device=self.rows.device))
 
     @torch.no_grad()
     def bias_vector(self) -> Float[Tensor, " n_features"]:

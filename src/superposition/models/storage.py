@@ -17,6 +17,7 @@ from superposition.models.rug import PersianRug
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+UNFINISHED = "checkpoint-*"  # a run that is still to save its model here
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
     """
     folder = Path(folder)
     if not overwrite:
-        _files.vacant(folder, CONFIG)
+        _files.vacant(folder, CONFIG, UNFINISHED)
     _files.write_tensors(folder / WEIGHTS, model.state_dict())
     config = {
         "format": FORMAT,
@@ -80,8 +81,8 @@ def load_with_features(folder: str | Path) -> Loaded:
     tensors = _read_weights(folder / WEIGHTS, config.get("weights_digest"))
     try:
         model = _build(config, tensors)
-        features = SparseFeatures.from_config(config["features"]) if config["features"] else None
-    except (KeyError, TypeError, RuntimeError) as error:
+        features = None if config["features"] is None else SparseFeatures.from_config(config["features"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{folder / CONFIG} does not fit {WEIGHTS} ({error}): the folder is damaged") from None
     return Loaded(model, features)
 

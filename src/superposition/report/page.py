@@ -1,6 +1,7 @@
 """Writes report.html from the figures stored in a folder; opens from disk, with no network."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def write_report(folder: str | Path) -> Path:
     import jinja2
 
     folder = Path(folder)
-    summaries = sorted(folder.glob("figure-*.json"), key=lambda path: int(path.stem.split("-")[1]))
+    summaries = sorted(folder.glob("figure-*.json"), key=_order)
     if not summaries:
         raise ValueError(f"figures must be in {folder}, but there are none: run `superposition reproduce` first")
     figures = [_figure(path) for path in summaries]
@@ -34,6 +35,12 @@ def write_report(folder: str | Path) -> Path:
     with _files.replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path.resolve()
+
+
+def _order(summary: Path) -> tuple[str, int]:
+    """Sorts figure-2 before figure-10, and the paper's before those beyond it."""
+    letters, digits = re.fullmatch(r"figure-([A-Z]*)(\d*)", summary.stem).groups()  # type: ignore[union-attr]
+    return letters, int(digits or 0)
 
 
 def _figure(summary: Path) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from superposition.models import Autoencoder
 from superposition.training import TrainingConfig
 from superposition.training.config import INITIALIZATION, Protocol
 
-# Raised whenever the same cell would train to another model, so that stored ones are not mistaken for it.
-MEASURE_VERSION = 1
+# Raised whenever the same cell would train to another model by other code than its configuration, so that stored
+# models are not mistaken for it.
+TRAINING_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class TrainedCell:
     @property
     def key(self) -> str:
         """A name made of the content: equal cells, and only they, share it."""
-        content = json.dumps({**asdict(self), "measure": MEASURE_VERSION}, sort_keys=True)
+        training = {name: str(value) for name, value in asdict(self.config()).items()}
+        content = json.dumps({**asdict(self), "training": training, "version": TRAINING_VERSION}, sort_keys=True)
         return hashlib.blake2b(content.encode(), digest_size=10).hexdigest()
 
     def features(self) -> SparseFeatures:

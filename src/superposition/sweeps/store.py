@@ -77,4 +77,9 @@ class Store:
         model = load(self.path(cell))
         if not isinstance(model, Autoencoder):
             raise ValueError(f"{self.path(cell)} must hold an Autoencoder, got {type(model).__name__}: remove it")
+        mine = (cell.n_hidden, cell.seed, cell.features().to_config())
+        if tuple(record.get(name) for name in ("n_hidden", "seed", "features")) != mine or model.n_hidden != mine[0]:
+            raise ValueError(f"{self.path(cell)} must hold the run of {cell}, got another: remove it and run again")
+        if record.get("stopped") == "diverged":
+            raise ValueError(f"the run of {cell} diverged: remove {self.path(cell)} and use another protocol or seed")
         return StoredRun(cell, model, record)

@@ -1,21 +1,37 @@
 """What must come out: closed forms and optima, in NumPy, float64, without torch."""
 
-from superposition.theory.linear import (
-    linear_loss,
-    minimal_noise_variance,
-    weighted_linear_loss,
-    zero_ratio_loss,
-)
+from superposition.theory.bounds import Scaling, lower_bound, scaling, upper_bound, welch_bound
+from superposition.theory.capacity import Allocation, HullOptimum, allocate, hull_optimum
+from superposition.theory.gradients import Gradients, loss_gradients
+from superposition.theory.linear import linear_loss, minimal_noise_variance, weighted_linear_loss, zero_ratio_loss
 from superposition.theory.optimum import Optimum, optimal_relu, symmetric_optimum
+from superposition.theory.pairs import antipodal_loss
+from superposition.theory.posterior import Posterior, bayes_denoiser, bayes_loss, oracle_support_loss
 from superposition.theory.rectified import relu_loss
 
 __all__ = [
+    "Allocation",
+    "Gradients",
+    "HullOptimum",
     "Optimum",
+    "Posterior",
+    "Scaling",
+    "allocate",
+    "antipodal_loss",
+    "bayes_denoiser",
+    "bayes_loss",
+    "hull_optimum",
     "linear_loss",
+    "loss_gradients",
+    "lower_bound",
     "minimal_noise_variance",
     "optimal_relu",
+    "oracle_support_loss",
     "relu_loss",
+    "scaling",
     "symmetric_optimum",
+    "upper_bound",
     "weighted_linear_loss",
+    "welch_bound",
     "zero_ratio_loss",
 ]

@@ -71,6 +71,18 @@ class Problem:
         """Returns L(a, b, σ) as a sum of terms that do not cancel."""
         return (1 - self.probability) * self.loss_off(scale, bias) + self.probability * self.loss_on(scale, bias)
 
+    def noise_price(self, scale: FloatArray, bias: FloatArray) -> FloatArray:
+        """Returns ∂L/∂(σ²) at fixed a and b: what one unit of interference variance costs.
+
+        By the heat equation ∂E f(m + s g)/∂(s²) = ½ E f″, f(y) = (x − ReLU(y))²; f″ is 2 where y > 0, and the
+        kink adds −2x δ(y).
+        """
+        std = scale * self.noise_std
+        on = self.law.smoothed(np.asarray(bias / scale), self.noise_std)
+        off = Rectified.of(bias, std).active
+        p = self.probability
+        return np.asarray(scale**2 * ((1 - p) * off + p * (on.active - on.density_u / std)))
+
     def loss_off(self, scale: FloatArray, bias: FloatArray) -> FloatArray:
         """Returns E ReLU(aν + b)², the loss of an inactive feature."""
         return Rectified.of(bias, scale * self.noise_std).second

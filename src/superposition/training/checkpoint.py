@@ -16,6 +16,7 @@ from superposition.models import Autoencoder
 from superposition.training.config import TrainingConfig
 
 _KEEP = 2
+_AVERAGES = {"mean": "exp_avg", "square": "exp_avg_sq"}
 _PATTERN = "checkpoint-*.safetensors"
 
 
@@ -36,12 +37,10 @@ def write(
     """Writes the state after `step` steps and drops all but the last two checkpoints."""
     tensors: dict[str, Tensor] = {"losses": losses[:step]}
     for name, parameter in model.named_parameters():
-        state = optimizer.state[parameter]
-        tensors |= {
-            name: parameter.detach(),
-            f"{name}.mean": state["exp_avg"],
-            f"{name}.square": state["exp_avg_sq"],
-        }
+        state = optimizer.state.get(parameter, {})  # empty before the first step
+        tensors[name] = parameter.detach()
+        for ours, theirs in _AVERAGES.items():
+            tensors[f"{name}.{ours}"] = state[theirs] if theirs in state else torch.zeros_like(parameter)
     metadata = {"identity": json.dumps(identity), "step": str(step)}
     metadata["digest"] = _digest(tensors, metadata)
     _files.write_tensors(folder / f"checkpoint-{step:09d}.safetensors", tensors, metadata)
@@ -77,7 +76,7 @@ def restore(
         except ValueError as problem:
             problems.append(str(problem))
             continue
-        for key in identity.keys() | found.keys():
+        for key in dict.fromkeys([*identity, *found]):
             if identity.get(key) != found.get(key):
                 raise ValueError(
                     f"`{key}` must be that of the unfinished run in {folder}, {found.get(key)!r}, "

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from math import cos, inf, pi, sqrt
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 
@@ -57,7 +57,8 @@ class TrainingConfig:
             object.__setattr__(self, name, _checks.whole_number(name, getattr(self, name)))
         _checks.in_interval("learning_rate", self.learning_rate, 0, inf, open_low=True, open_high=True)
         _checks.in_interval("rate_cap", self.rate_cap, 0, inf, open_low=True)
-        _checks.in_interval("betas", np.asarray(self.betas), 0, 1, open_high=True)
+        if _checks.in_interval("betas", np.asarray(self.betas), 0, 1, open_high=True).shape != (2,):
+            raise ValueError(f"`betas` must be two numbers, got {self.betas!r}")
         _checks.in_interval("epsilon", self.epsilon, 0, 1, open_low=True)
         _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True)
         if self.decay not in ("cosine", "none"):
@@ -88,6 +89,8 @@ class TrainingConfig:
     @classmethod
     def named(cls, protocol: Protocol) -> Self:
         """Returns the protocol of that name."""
+        if protocol not in (known := get_args(Protocol)):
+            raise ValueError(f"`protocol` must be one of {', '.join(known)}, got {protocol!r}")
         return cls.paper() if protocol == "paper" else cls()
 
     def replace(self, **changes: object) -> Self:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _files
 from superposition._interrupts import deferred_signals
 from superposition._progress import Display, Report, silent
 from superposition._random import torch_generator
@@ -75,23 +75,32 @@ def train(
                 n_held_out=n_held_out,
             )
     _checks.whole_number("n_held_out", n_held_out)
-    seed = _checks.whole_number("seed", seed, low=0)
+    seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
     check_same_width(model, features)
     loop = _Loop(model, features, config or TrainingConfig(), seed)
-    if folder is not None:
-        loop.keep_in(storage.open_folder(Path(folder), resume=resume))
+    report = progress if callable(progress) else silent
+    if folder is None:
+        return _finish(loop, report, n_held_out)
+    folder = _files.vacant(Path(folder))
+    with _files.locked(folder):
+        loop.keep_in(storage.open_folder(folder, resume=resume))
+        run = _finish(loop, report, n_held_out)
+        storage.save_run(run, folder)
+    return run
+
+
+def _finish(loop: "_Loop", report: Report, n_held_out: int) -> Run:
+    """Trains to the end and measures."""
+    model, features, seed = loop.model, loop.features, loop.seed
     started = time.monotonic()
-    stopped = loop.run(progress or silent)
+    stopped = loop.run(report)
     loss = held_out_loss(model, features, n_samples=n_held_out, seed=seed)
     if not isfinite(loss.value):
         stopped = "diverged"
     elif _collapsed(loss.value, features, model.n_hidden):
         stopped = "collapsed"
     curve = Curve.of(loop.losses[: loop.step])
-    run = Run(model, features, loop.config, seed, loss, curve, stopped, loop.step, time.monotonic() - started)
-    if folder is not None:
-        storage.save_run(run, Path(folder))
-    return run
+    return Run(model, features, loop.config, seed, loss, curve, stopped, loop.step, time.monotonic() - started)
 
 
 class _Loop:
@@ -115,6 +124,9 @@ class _Loop:
         self._folder = folder
         if checkpoint.exists(folder):
             self.step = checkpoint.restore(folder, self.model, self._optimizer, self.losses, self._identity)
+        else:
+            # A folder that cannot be written is found out here and not after the training.
+            self._save(folder)
 
     def run(self, report: Report) -> Stopped:
         """Trains until the protocol stops it."""

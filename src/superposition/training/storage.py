@@ -4,6 +4,7 @@ from pathlib import Path
 
 from superposition import _files
 from superposition.models import save
+from superposition.models.storage import CONFIG
 from superposition.training import checkpoint
 from superposition.training.result import Run
 
@@ -17,12 +18,10 @@ def open_folder(folder: Path, *, resume: bool) -> Path:
         FileExistsError: It holds a finished run, or an unfinished one and `resume` is false.
         OSError: It cannot be written.
     """
-    for marker in (RECORD, "config.json"):
-        if not (resume and checkpoint.exists(folder)):
-            _files.vacant(folder, marker)
-    if checkpoint.exists(folder) and not resume:
+    if not checkpoint.exists(folder):
+        _files.vacant(folder, RECORD, CONFIG)
+    elif not resume:
         raise FileExistsError(f"{folder} holds an unfinished run: resume it (--resume) or choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
     _files.remove_partial(folder)
     return folder
 

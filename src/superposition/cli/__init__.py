@@ -1,0 +1,135 @@
+"""The command line: parse, call, print. Heavy packages load in the command that needs them."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from superposition.cli.command import BAD_INPUT, INTERRUPTED, Command
+from superposition.cli.models import Diagnose, Rug, Train
+from superposition.cli.reproduce import Reproduce
+from superposition.cli.theory import Theory
+
+_COMMANDS: dict[str, Any] = {
+    "theory": Theory,
+    "train": Train,
+    "rug": Rug,
+    "diagnose": Diagnose,
+    "reproduce": Reproduce,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit code: 0 done, 1 a run failed, 2 bad input, 130 interrupted.
+
+    Set SUPERPOSITION_TRACEBACK=1 to see where an error came from.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Read when torch loads. Threads that spin for long while they wait make a step up to ten times slower as
+    # soon as another process wants a core; threads that never spin make a small step three times slower.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    try:
+        return _parse(arguments).run()
+    except (ValueError, OSError) as error:
+        if os.environ.get("SUPERPOSITION_TRACEBACK") == "1":
+            raise
+        print(f"superposition: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except (MemoryError, RuntimeError) as error:
+        # torch has no type of its own for a failed allocation on the CPU.
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        print(f"superposition: out of memory ({str(error).splitlines()[0]}): choose a smaller size", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parse(arguments: list[str]) -> Command:
+    """Returns the command that the arguments, and a config file among them, describe; raises ValueError if none."""
+    if arguments == ["--version"]:
+        from importlib.metadata import version
+
+        print(f"superposition {version('superposition')}")
+        raise SystemExit(0)
+    problem = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(problem):
+            found = _read(arguments)
+    except SystemExit as stop:
+        if stop.code:
+            raise ValueError(_squeezed(problem.getvalue())) from None
+        raise
+    assert isinstance(found, Command)
+    return found
+
+
+def _read(arguments: list[str]) -> Any:
+    name = arguments[0] if arguments else ""
+    asks_for_help = {"-h", "--help"} & set(arguments)
+    if name in _COMMANDS and not asks_for_help and (path := _config_path(arguments)) is not None:
+        default = _from_file(_COMMANDS[name], path)
+        return tyro.cli(_COMMANDS[name], args=arguments[1:], default=default, prog=f"superposition {name}")
+    return tyro.extras.subcommand_cli_from_dict(
+        _COMMANDS,
+        args=arguments or ["--help"],
+        prog="superposition",
+        description="Solve, build, train and measure toy models of superposition.",
+        sort_subcommands=False,
+    )
+
+
+def _squeezed(box: str) -> str:
+    """Returns the parser's boxed message as one line."""
+    lines = (line.strip(" │╭╮╰╯─") for line in box.splitlines())
+    return " ".join(line for line in lines if line)
+
+
+def _config_path(arguments: list[str]) -> Path | None:
+    for index, argument in enumerate(arguments):
+        if argument == "--config" and index + 1 < len(arguments):
+            return Path(arguments[index + 1])
+        if argument.startswith("--config="):
+            return Path(argument.removeprefix("--config="))
+    return None
+
+
+def _from_file(command: type[Command], path: Path) -> Any:
+    """Returns the command with the file's options set and the others at their defaults or missing.
+
+    Raises:
+        ValueError: The file cannot be read, or has an unknown key or a value of another type.
+    """
+    import tomllib
+
+    import pydantic
+
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"`config` must be a readable file, got {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML file: {error}") from None
+    fields = {field.name: field for field in dataclasses.fields(command) if field.name != "config"}
+    optional: dict[str, Any] = {name: (field.type, None) for name, field in fields.items()}
+    schema = pydantic.create_model(command.__name__, __config__=pydantic.ConfigDict(extra="forbid"), **optional)
+    try:
+        valid = schema.model_validate(given, strict=False)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            raise ValueError(f"{path}: `{key}` must be one of {', '.join(sorted(fields))}: no such option") from None
+        raise ValueError(f"{path}: `{key}` is not valid, got {first['input']!r}: {first['msg']}") from None
+    values = {name: getattr(valid, name) if name in given else _default(field) for name, field in fields.items()}
+    return command(**values, config=path)
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    return tyro.MISSING if field.default is dataclasses.MISSING else field.default

@@ -1,0 +1,66 @@
+"""What a command is, and the options that several share."""
+
+import abc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from superposition.features import SparseFeatures
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+Share = Annotated[float, tyro.conf.arg(metavar="(0,1]")]
+OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="(0,1]")]
+Shares = Annotated[tuple[float, ...], tyro.conf.arg(metavar="(0,1] ...")]
+Count = Annotated[int, tyro.conf.arg(metavar="N")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command(abc.ABC):
+    """A command of the program: its options, and what it does."""
+
+    config: Path | None = None
+    """TOML file with any of these options, spelt as here with underscores; the command line wins over it."""
+
+    @abc.abstractmethod
+    def run(self) -> int:
+        """Does it and returns the exit code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sized(Command):
+    """Options that say how large a model is and what it sees."""
+
+    n_features: Annotated[int, tyro.conf.arg(metavar="N")]
+    """Number of features, ≥ 1."""
+    ratio: OptionalShare = None
+    """n_hidden / n_features; n_hidden is rounded to a whole number. Give this or --n-hidden."""
+    n_hidden: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Width of the bottleneck, in [1, n_features]."""
+    probability: Share
+    """Probability that a feature is active."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Seed of all randomness, ≥ 0."""
+
+    def width(self) -> int:
+        """Returns n_hidden from whichever option was given."""
+        from superposition import _checks
+
+        n_features = _checks.whole_number("n_features", self.n_features)
+        if (self.ratio is None) == (self.n_hidden is None):
+            raise ValueError("exactly one of --ratio and --n-hidden must be given")
+        if self.ratio is None:
+            return _checks.hidden_width(self.n_hidden, n_features)
+        n_hidden = round(float(_checks.ratio(self.ratio)) * n_features)
+        if n_hidden < 1:
+            raise ValueError(f"`ratio` must leave at least one hidden dimension, got {self.ratio:g} of {n_features}")
+        return n_hidden
+
+    def features(self) -> "SparseFeatures":
+        """Returns the features."""
+        from superposition.features import SparseFeatures
+
+        return SparseFeatures(self.n_features, self.probability)

@@ -1,0 +1,182 @@
+"""The commands that make and measure models: train, rug, diagnose."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+
+import tyro
+
+from superposition.cli.command import FAILED, INTERRUPTED, Command, Sized
+from superposition.cli.tables import loss_table, new_table, show, symmetry_table
+
+if TYPE_CHECKING:
+    from superposition.training import Run
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Train(Sized):
+    """Train an autoencoder; print its held-out loss and symmetry beside the prediction.
+
+    With --out, Ctrl-C saves a checkpoint and --resume goes on from it, bit for bit.
+    """
+
+    out: Path | None = None
+    """Folder for config.json, model.safetensors, record.json and curve.parquet; nothing is saved without it."""
+    protocol: Literal["default", "paper"] = "default"
+    """default: warm-up and cosine decay in 2500 steps; paper: constant rate 3e-3/√n until its stop rule."""
+    n_steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of steps (the most steps, with protocol paper); the protocol's own if not given."""
+    batch_size: Annotated[int, tyro.conf.arg(metavar="N")] = 1024
+    """Samples a step, ≥ 1."""
+    n_held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 100_000
+    """Samples of the held-out loss, ≥ 1."""
+    device: str = "cpu"
+    """Torch device, such as cpu or cuda."""
+    resume: bool = False
+    """Go on from the checkpoint in --out."""
+
+    def run(self) -> int:
+        """Trains, saves and prints a summary."""
+        from superposition.models import Autoencoder
+        from superposition.training import TrainingConfig, train
+        from superposition.training.config import INITIALIZATION
+
+        config = TrainingConfig.named(self.protocol).replace(batch_size=self.batch_size)
+        if self.n_steps is not None:
+            config = config.replace(n_steps=self.n_steps)
+        if self.resume and self.out is None:
+            raise ValueError("--resume must come with --out, the folder of the unfinished run")
+        features = self.features()
+        initialization = INITIALIZATION[self.protocol]
+        model = Autoencoder(self.n_features, self.width(), seed=self.seed, initialization=initialization)
+        try:
+            run = train(
+                model.to(_device(self.device)),
+                features,
+                config,
+                seed=self.seed,
+                folder=self.out,
+                resume=self.resume,
+                progress=True,
+                n_held_out=self.n_held_out,
+            )
+        except KeyboardInterrupt:
+            if self.out is not None and self.out.exists():
+                print(
+                    f"interrupted; {self.out} holds a checkpoint: the same command with --resume goes on",
+                    file=sys.stderr,
+                )
+            return INTERRUPTED
+        return _summarise(run, self.out)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Rug(Sized):
+    """Build a Persian Rug, fit its scale and bias, and measure its loss; matrix-free at any order 2^k."""
+
+    out: Path | None = None
+    """Folder for config.json and model.safetensors; nothing is saved without it."""
+    fit: Literal["closed-form", "paper"] = "closed-form"
+    """closed-form: the mean-field optimum; paper: Adam on fresh batches, the best of five row sets."""
+    n_held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 20_000
+    """Samples of the held-out loss, ≥ 1."""
+
+    def run(self) -> int:
+        """Fits, measures, saves and prints."""
+        from superposition import _files, theory
+        from superposition._progress import Display
+        from superposition.diagnostics import held_out_loss
+        from superposition.models import PersianRug, save
+        from superposition.models.storage import CONFIG, UNFINISHED
+        from superposition.training import fit_rug
+
+        features, n_hidden = self.features(), self.width()
+        if self.out is not None:
+            _files.vacant(self.out, CONFIG, UNFINISHED)
+        if self.fit == "closed-form":
+            rug = PersianRug.fit(features, n_hidden, seed=self.seed)
+        else:
+            with Display() as display:
+                rug = fit_rug(features, n_hidden, seed=self.seed, report=display.task("stochastic fits")).rug
+        loss = held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed + 1)
+        ratio = n_hidden / self.n_features
+        best = theory.symmetric_optimum(ratio, self.probability)
+        bias = float(rug.bias + rug.scale * rug.interference_mean(features))
+        table = new_table(
+            "",
+            "Persian Rug",
+            "mean-field prediction",
+            title=f"Persian Rug, n = {self.n_features}, n_hidden = {n_hidden}",
+        )
+        table.add_row("held-out loss", str(loss), f"{best.loss:.7g}")
+        table.add_row("scale a", f"{float(rug.scale):.5f}", f"{best.scale:.5f}")
+        table.add_row("bias b, mean of ν absorbed", f"{bias:.5f}", f"{best.bias:.5f}")
+        table.add_row("linear optimum", "", f"{theory.linear_loss(ratio, self.probability):.7g}")
+        show(table)
+        if self.out is not None:
+            print(f"saved in {save(rug, self.out, features=features)}")
+        return 0
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Diagnose(Command):
+    """Print the symmetry statistics of a saved model beside the mean-field prediction."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of a saved model."""
+    n_held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 20_000
+    """Samples of the held-out loss, ≥ 1."""
+
+    def run(self) -> int:
+        """Prints the tables."""
+        from superposition.diagnostics import held_out_loss, symmetry
+        from superposition.models import load_with_features
+
+        loaded = load_with_features(self.folder)
+        if loaded.features is None:
+            raise ValueError(
+                f"{self.folder} must hold the features too, but only the model was saved: save with features="
+            )
+        loss = held_out_loss(loaded.model, loaded.features, n_samples=self.n_held_out)
+        kind = type(loaded.model).__name__
+        show(loss_table(str(loss), loaded.features, loaded.model.n_hidden, kind))
+        show(symmetry_table(symmetry(loaded.model, loaded.features), loaded.features, loaded.model.n_hidden, kind))
+        return 0
+
+
+def _device(name: str) -> Any:
+    """Returns a torch device that is there."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"`device` must be one that is there, got {name!r}: {str(error).splitlines()[0].split('. ')[0]}"
+        ) from None
+    return device
+
+
+def _summarise(run: "Run", out: Path | None) -> int:
+    """Prints a run's summary and returns the exit code."""
+    from superposition.diagnostics import symmetry
+
+    model, features = run.model, run.features
+    show(loss_table(str(run.loss), features, model.n_hidden, "trained"))
+    if run.stopped != "diverged":
+        show(symmetry_table(symmetry(model, features), features, model.n_hidden, "trained"))
+    print(f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s" + (f"; saved in {out}" if out else ""))
+    if run.succeeded:
+        return 0
+    advice = {
+        "diverged": "diverged, a loss was not finite: use the default protocol, or another --batch-size",
+        "collapsed": "collapsed, it predicts little more than the mean: raise --n-steps or --batch-size",
+        "step limit": "reached its last step before its stop rule fired: raise --n-steps",
+    }[run.stopped]
+    print(f"superposition: the run {advice}", file=sys.stderr)
+    return FAILED

@@ -1,0 +1,156 @@
+"""Laws of finitely many values, whose nodes are those values."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import fsum
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from superposition import _checks
+from superposition._checks import FloatArray
+from superposition.features.laws.base import Law
+
+# A sum of weights that is 1 but for the rounding of a normalisation before.
+_ROUNDING = 4 * np.finfo(float).eps
+_SHOWN = 6
+
+
+@final
+@dataclass(frozen=True)
+class Constant(Law):
+    """A single value > 0 whenever the feature is active.
+
+    >>> Constant(2.0).variance
+    0.0
+    """
+
+    value: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", float(_checks.finite("value", self.value)))
+        if not self.value > 0:
+            raise ValueError(f"`value` must be positive, got {self.value:g}: a feature of value 0 is never active")
+
+    @property
+    def mean(self) -> float:
+        """E u = value."""
+        return self.value
+
+    @property
+    def second_moment(self) -> float:
+        """E u² = value²."""
+        return self.value**2
+
+    @property
+    def variance(self) -> float:
+        """Var u = 0, exactly."""
+        return 0.0
+
+    @property
+    def landmarks(self) -> FloatArray:
+        """[value]."""
+        return np.array([self.value])
+
+    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """One node."""
+        shape = (*np.broadcast_shapes(np.shape(kink), np.shape(width)), 1)
+        return np.full(shape, float(self.value)), np.ones(shape)
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Empirical(Law):
+    """Values seen, or a histogram of them: each value with its share of the weight.
+
+    Every integral is a sum over the distinct values: of many samples, give a histogram (values the bins' means).
+
+    Args:
+        values: Shape (k,), finite and not negative; kept as a tuple, sorted, without repetition.
+        weights: Shape (k,), not negative, in any unit; kept as a tuple of sum 1. All alike if not given.
+
+    Raises:
+        ValueError: An entry is out of range, the lengths differ, or no weight lies on a value above 0.
+
+    >>> Empirical([3.0, 1.0, 1.0, 1.0])
+    Empirical(values=(1.0, 3.0), weights=(0.75, 0.25))
+    >>> Empirical([3.0, 1.0], weights=[1, 3]).mean
+    1.5
+    """
+
+    values: Any
+    weights: Any = None
+
+    def __post_init__(self) -> None:
+        values = _vector("values", self.values)
+        weights = np.ones(values.size) if self.weights is None else _vector("weights", self.weights)
+        if weights.size != values.size:
+            raise ValueError(f"`weights` must have one entry per value, {values.size}, got {weights.size}")
+        if not weights.any():
+            raise ValueError(f"`weights` must be positive somewhere, got {_shortened(weights)}")
+        distinct, place = np.unique(values, return_inverse=True)
+        merged = np.asarray(np.bincount(place, weights / max(1.0, weights.max())), np.float64)
+        total = fsum(merged)
+        if abs(total - 1) > _ROUNDING:
+            merged = merged / total
+        distinct, merged = distinct[merged > 0], merged[merged > 0]
+        if not distinct.any():
+            raise ValueError("`values` must have a positive one of positive weight, got 0 alone: it is never active")
+        object.__setattr__(self, "values", tuple(distinct.tolist()))
+        object.__setattr__(self, "weights", tuple(merged.tolist()))
+
+    def __repr__(self) -> str:
+        return f"Empirical(values={_shortened(self.values)}, weights={_shortened(self.weights)})"
+
+    @property
+    def mean(self) -> float:
+        """E u = Σ weight · value."""
+        values, weights = self._atoms
+        return float(weights @ values)
+
+    @property
+    def second_moment(self) -> float:
+        """E u² = Σ weight · value²."""
+        values, weights = self._atoms
+        return float(weights @ values**2)
+
+    @property
+    def variance(self) -> float:
+        """Var u = Σ weight · (value − mean)²."""
+        values, weights = self._atoms
+        return float(weights @ (values - self.mean) ** 2)
+
+    @property
+    def landmarks(self) -> FloatArray:
+        """The values."""
+        return self._atoms[0]
+
+    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """The values and their weights, exact for every function."""
+        values, weights = self._atoms
+        shape = (*np.broadcast_shapes(np.shape(kink), np.shape(width)), values.size)
+        return np.broadcast_to(values, shape), np.broadcast_to(weights, shape)
+
+    def to_config(self) -> dict[str, Any]:
+        """Returns the name, and values and weights as lists."""
+        return {"name": "Empirical", "values": list(self.values), "weights": list(self.weights)}
+
+    @cached_property
+    def _atoms(self) -> tuple[FloatArray, FloatArray]:
+        atoms = np.array(self.values), np.array(self.weights)
+        for atom in atoms:
+            atom.flags.writeable = False
+        return atoms
+
+
+def _vector(name: str, value: Any) -> FloatArray:
+    vector = _checks.finite(name, value, non_negative=True)
+    if vector.ndim != 1 or not vector.size:
+        raise ValueError(f"`{name}` must be one-dimensional and not empty, got shape {vector.shape}")
+    return vector
+
+
+def _shortened(entries: Any) -> str:
+    shown = ", ".join(repr(float(entry)) for entry in entries[:_SHOWN])
+    return f"({shown}{f', … {len(entries)} in all' if len(entries) > _SHOWN else ',' * (len(entries) == 1)})"

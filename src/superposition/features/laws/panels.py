@@ -1,0 +1,132 @@
+"""Quadrature over a density: Gauss–Legendre panels that resolve it and the kink, or a Gauss rule of few nodes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from superposition._checks import FloatArray
+
+# Panels around a kink, in units of its width: beyond 9 widths a Gaussian-smoothed kink is straight in float64.
+_KINK = np.array([-9.0, -6.5, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.5, 9.0])
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+
+# Degree of a polynomial that a panel must integrate times the density, and the error allowed, of the panel's
+# mass and of all.
+_DEGREE = 6
+_TOLERANCE = 1e-15, 1e-17
+_MOST_BISECTIONS = 12
+
+# Nodes of that rule.
+_RULE_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Density:
+    """A density smooth between its edges and negligible outside.
+
+    Attributes:
+        function: The density.
+        edges: Of panels that resolve it.
+        wide: From this width of the noise on, a Gauss rule of few nodes integrates to float64.
+    """
+
+    function: Callable[[FloatArray], FloatArray]
+    edges: FloatArray
+    wide: float
+
+    @classmethod
+    def on(cls, low: float, high: float, function: Callable[[FloatArray], FloatArray], wide: float) -> "Density":
+        """Returns the density on [low, high], its panels found by bisection."""
+        return cls(function, resolving(np.array([low, high]), function), wide)
+
+    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Returns values and weights as `Law.nodes` does."""
+        kink, width = np.broadcast_arrays(np.asarray(kink, float), np.asarray(width, float))
+        if (width >= self.wide).all():
+            values, weights = self._rule
+            shape = (*kink.shape, _RULE_SIZE)
+            return np.broadcast_to(values, shape), np.broadcast_to(weights, shape)
+        values, weights = panel_nodes(self.edges, kink, width)
+        return values, weights * self.function(values)
+
+    @cached_property
+    def _rule(self) -> tuple[FloatArray, FloatArray]:
+        values, weights = _legendre(self.edges)
+        return gauss_rule(values, weights * self.function(values), _RULE_SIZE)
+
+
+def panel_nodes(edges: FloatArray, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Returns values and weights with Σ weight f(value) = ∫ f from the first edge to the last.
+
+    Panels end at every edge, where the density may, and around the kink at multiples of its width.
+
+    Args:
+        edges: Increasing, shape (k,).
+        kink: Where f bends.
+        width: Of the same shape.
+    """
+    around = np.clip(kink[..., None] + width[..., None] * _KINK, edges[0], edges[-1])
+    own = np.broadcast_to(edges, (*kink.shape, edges.size))
+    return _legendre(np.sort(np.concatenate([own, around], axis=-1), axis=-1))
+
+
+def resolving(edges: FloatArray, density: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Returns the edges with those between that it takes to integrate the density over each panel."""
+    left, right = edges[:-1], edges[1:]
+    mass = _moments(np.stack([left, right], axis=1), density)[:, 0].sum()
+    resolved = [edges]
+    for _ in range(_MOST_BISECTIONS):
+        centre = (left + right) / 2
+        halved = np.stack([left, centre, right], axis=1)
+        whole, halves = _moments(halved[:, ::2], density), _moments(halved, density)
+        error = np.abs(whole - halves).max(axis=1, initial=0.0)
+        # Rounding of a node moves it by more of a short panel far from 0.
+        rounding = _TOLERANCE[0] * (1 + right / (right - left))
+        poor = error > rounding * halves[:, 0] + _TOLERANCE[1] * mass
+        if not poor.any():
+            break
+        resolved.append(centre[poor])
+        left, right = np.concatenate([left[poor], centre[poor]]), np.concatenate([centre[poor], right[poor]])
+    return np.unique(np.concatenate(resolved))
+
+
+def gauss_rule(values: FloatArray, weights: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
+    """Returns the Gauss rule of `size` nodes of a discrete measure (Lanczos, fully reorthogonalised)."""
+    mass = weights.sum()
+    centre = weights @ values / mass
+    spread = np.sqrt(weights @ (values - centre) ** 2 / mass)
+    position = (values - centre) / spread
+    basis = [np.sqrt(weights / mass)]
+    jacobi = np.zeros((size, size))
+    for k in range(size):
+        following = position * basis[k]
+        jacobi[k, k] = following @ basis[k]
+        for _ in range(2):
+            known = np.stack(basis)
+            following = following - known.T @ (known @ following)
+        norm = np.linalg.norm(following)
+        if k + 1 < size:
+            jacobi[k, k + 1] = jacobi[k + 1, k] = norm
+            basis.append(following / norm)
+    nodes, vectors = np.linalg.eigh(jacobi)
+    return centre + spread * nodes, mass * vectors[0] ** 2
+
+
+def _moments(rows: FloatArray, density: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Returns ∫ density · t^k for k = 0 and _DEGREE of each row of edges, over which t runs from −1 to 1."""
+    values, weights = _legendre(rows)
+    left, right = rows[:, :1], rows[:, -1:]
+    t = (2 * values - left - right) / (right - left)
+    mass = weights * density(values)
+    return np.stack([mass.sum(axis=1), (mass * t**_DEGREE).sum(axis=1)], axis=1)
+
+
+def _legendre(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Returns nodes and weights of the panels between the edges, along the last axis."""
+    half = np.diff(edges)[..., None] / 2
+    centre = (edges[..., 1:] + edges[..., :-1])[..., None] / 2
+    shape = (*edges.shape[:-1], half.shape[-2] * len(_NODES))
+    return (centre + half * _NODES).reshape(shape), (half * _WEIGHTS).reshape(shape)

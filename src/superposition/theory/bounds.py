@@ -1,0 +1,151 @@
+"""Explicit bounds of the symmetric optimum, and its scaling at high sparsity."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr
+
+from superposition import _checks
+from superposition._checks import FloatArray
+from superposition.features import Law, Uniform
+from superposition.features.smoothing import normal_density
+from superposition.theory.linear import minimal_noise_variance
+from superposition.theory.optimum import symmetric_optimum
+from superposition.theory.rectified import relu_loss
+
+
+def upper_bound(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
+    """Loss of the ansatz a = 1, b = −σ√(2 log 1/p) at the least noise: a bound from above, valid everywhere.
+
+    Args:
+        ratio: n_hidden / n_features, in (0, 1].
+        probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        Loss per feature, squared feature units, of the broadcast shape.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: The Persian Rug, appendices C and E.1, eq. 9.
+
+    >>> upper_bound(0.25, 0.045) > symmetric_optimum(0.25, 0.045).loss
+    True
+    """
+    p = _checks.probability(probability)
+    sigma = np.sqrt(minimal_noise_variance(ratio, p, law))
+    return relu_loss(1.0, -sigma * np.sqrt(2 * np.log(1 / p)), sigma, p, law)
+
+
+def lower_bound(noise_std: npt.ArrayLike, probability: npt.ArrayLike) -> Any:
+    """The paper's explicit bound from below, p C σ² P[σ ≤ u + ν ≤ 1 − σ], for Uniform(0, 1) values.
+
+    C = P[|g| ≤ 1] Var[g | |g| ≤ 1] = 0.1987 for a standard normal g. It is below `oracle_support_loss`, and 0
+    for σ ≥ ½.
+
+    Args:
+        noise_std: σ ≥ 0, feature units.
+        probability: Probability of being active, in (0, 1]; broadcast with `noise_std`.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: The Persian Rug, eq. 29-33.
+
+    >>> lower_bound(0.2, 0.045) < 0.0012
+    True
+    """
+    sigma, p = np.broadcast_arrays(
+        _checks.finite("noise_std", noise_std, non_negative=True), _checks.probability(probability)
+    )
+    inside = 1 - 2 * normal_density(np.array(1.0)) / (2 * ndtr(1.0) - 1)
+    constant = (2 * ndtr(1.0) - 1) * inside
+    safe = np.where(sigma > 0, np.minimum(sigma, 0.5), 0.5)
+    # ∫ Φ(y/σ) − Φ((y − 1)/σ) over y in [σ, 1 − σ], by the antiderivative σ(zΦ + φ).
+    high, low = (1 - safe) / safe, np.ones_like(safe)
+    mass = safe * (_ramp(high) - _ramp(low) - _ramp(-low) + _ramp(-high))
+    loss = np.where(sigma > 0, p * constant * sigma**2 * np.where(sigma < 0.5, mass, 0.0), 0.0)
+    return float(loss) if loss.ndim == 0 else loss
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The symmetric optimum beside its predicted scaling.
+
+    Attributes:
+        loss: Loss per feature over the grid, squared feature units.
+        p2_over_r: p²/r.
+        p2_over_r_log: p²/r log(1/p), the order of the upper bound.
+        probability_exponent: ∂ log loss / ∂ log p, least squares over the grid; NaN for one probability.
+        ratio_exponent: ∂ log loss / ∂ log r, likewise.
+        spread: Root mean square deviation of log loss from the fit.
+    """
+
+    loss: FloatArray
+    p2_over_r: FloatArray
+    p2_over_r_log: FloatArray
+    probability_exponent: float
+    ratio_exponent: float
+    spread: float
+
+
+def scaling(probability: npt.ArrayLike, ratio: npt.ArrayLike, law: Law | None = None) -> Scaling:
+    """Loss, p²/r and p²/r·log(1/p) over a grid, with fitted exponents; the claim is loss ~ p²/r for p ≪ r ≪ 1.
+
+    Args:
+        probability: Probabilities, in (0, 1).
+        ratio: Ratios, in (0, 1); broadcast with `probability` (give them crossed axes for a grid).
+        law: Law of active values; Uniform() if not given.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: The Persian Rug, section 4.3 and appendix I.
+
+    >>> import numpy as np
+    >>> found = scaling(np.geomspace(1e-4, 1e-3, 4)[:, None], np.geomspace(0.05, 0.1, 4))
+    >>> round(found.probability_exponent, 1), round(found.ratio_exponent, 1)
+    (1.9, -1.1)
+    """
+    p, r = np.broadcast_arrays(
+        _checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
+        _checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
+    )
+    loss = np.asarray(symmetric_optimum(r, p, law or Uniform()).loss)
+    columns = {"p": np.log(p).ravel(), "r": np.log(r).ravel()}
+    varied = [name for name, values in columns.items() if np.ptp(values) > 0]
+    design = np.column_stack([np.ones(p.size), *(columns[name] for name in varied)])
+    solution = np.linalg.lstsq(design, np.log(loss).ravel(), rcond=None)[0]
+    exponents = dict(zip(varied, solution[1:], strict=True))
+    residual = np.log(loss).ravel() - design @ solution
+    return Scaling(
+        loss=loss,
+        p2_over_r=p**2 / r,
+        p2_over_r_log=p**2 / r * np.log(1 / p),
+        probability_exponent=float(exponents.get("p", np.nan)),
+        ratio_exponent=float(exponents.get("r", np.nan)),
+        spread=float(np.sqrt(np.mean(residual**2))),
+    )
+
+
+def welch_bound(n_features: int, n_hidden: int) -> float:
+    """Least possible largest coherence of n_features unit vectors in n_hidden dimensions (bound from below).
+
+    √((n − m)/(m (n − 1))); attained by equiangular tight frames only.
+
+    Raises:
+        ValueError: A size is not valid.
+
+    >>> round(welch_bound(512, 128), 5)
+    0.07662
+    """
+    n = _checks.whole_number("n_features", n_features)
+    m = _checks.hidden_width(n_hidden, n)
+    return float(np.sqrt((n - m) / (m * (n - 1)))) if n > 1 else 0.0
+
+
+def _ramp(z: FloatArray) -> FloatArray:
+    return np.asarray(z * ndtr(z) + normal_density(z))

@@ -1,0 +1,68 @@
+"""Derivatives of the optimal loss, by the envelope theorem: what capacity and sparsity are worth."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from superposition import _checks
+from superposition.features import Law, Uniform
+from superposition.theory.linear import zero_ratio_loss
+from superposition.theory.optimum import Optimum, symmetric_optimum
+from superposition.theory.rectified import Problem
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Derivatives of the symmetric optimum.
+
+    Attributes:
+        optimum: Where they are taken.
+        ratio: dL/dr ≤ 0, squared feature units; −dL/dr is the price of capacity.
+        probability: dL/dp, squared feature units.
+        importance: dL/dM at M = 1, the loss itself: with a common importance M the loss is M L.
+    """
+
+    optimum: Optimum
+    ratio: Any
+    probability: Any
+    importance: Any
+
+
+def loss_gradients(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Gradients:
+    """Derivatives of the symmetric optimum with respect to ratio, probability and importance (exact).
+
+    At the optimum the loss does not change with a and b to first order, so only the explicit dependence
+    counts: dL/dr = −(v/r²) ∂L/∂σ² and dL/dp = L_on − L_off + (1/r − 1) v′(p) ∂L/∂σ², v = Var x.
+
+    Args:
+        ratio: n_hidden / n_features, in (0, 1).
+        probability: Probability of being active, in (0, 1); broadcast with `ratio`.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        Gradients of the broadcast shape.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    >>> round(loss_gradients(0.25, 0.045).ratio, 6)
+    -0.024472
+    """
+    law = law or Uniform()
+    r, p = np.broadcast_arrays(
+        _checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
+        _checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
+    )
+    best = symmetric_optimum(r, p, law)
+    scale, bias, sigma = (np.ravel(value) for value in (best.scale, best.bias, best.noise_std))
+    problem = Problem(sigma, p.ravel(), law)
+    price = problem.noise_price(scale, bias).reshape(r.shape)
+    difference = (problem.loss_on(scale, bias) - problem.loss_off(scale, bias)).reshape(r.shape)
+    variance_slope = law.second_moment - 2 * p * law.mean**2
+    by_ratio = -np.asarray(zero_ratio_loss(p, law)) / r**2 * price
+    by_probability = difference + (1 / r - 1) * variance_slope * price
+    if r.ndim == 0:
+        return Gradients(best, float(by_ratio), float(by_probability), best.loss)
+    return Gradients(best, by_ratio, by_probability, best.loss)

@@ -1,0 +1,204 @@
+import time
+
+import mpmath as mp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import ndtr
+
+from superposition.features import Beta, Constant, Empirical, Exponential, HalfNormal, Uniform
+from superposition.features.laws import panels
+from superposition.theory import relu_loss, symmetric_optimum
+from tests.features.test_laws_oracle import LAWS, expectation, loss_and_slopes
+
+EPS = np.finfo(float).eps
+
+
+class Integrand:
+    """Random positive multiples of u^k Φ(±t) and φ(t), t = (u − kink)/width: what mean-field integrands are made of."""
+
+    def __init__(self, law, kink, width, rng):
+        self.kink, self.width = kink, width
+        self.unit = float(np.sqrt(law.second_moment))
+        self.above, self.below, self.at = rng.random((3, 3))
+
+    def __call__(self, u):
+        t = (u - self.kink) / self.width
+        return self._sum(u / self.unit, ndtr(t), ndtr(-t), np.exp(-t * t / 2) / np.sqrt(2 * np.pi))
+
+    def exactly(self, u):
+        t = (u - mp.mpf(self.kink)) / mp.mpf(self.width)
+        return self._sum(u / mp.mpf(self.unit), mp.ncdf(t), mp.ncdf(-t), mp.npdf(t))
+
+    def _sum(self, u, above, below, at):
+        powers = 1, u, u * u
+        return sum(
+            x * (float(a) * above + float(b) * below + float(c) * at)
+            for x, a, b, c in zip(powers, self.above, self.below, self.at, strict=True)
+        )
+
+
+def random_kink(law, case, rng):
+    """A kink in or outside the law, of a width from 1e-9 to 1e3 or of the order of the law."""
+    spread = np.sqrt(law.variance)
+    width = 10 ** rng.uniform(-9, 3) if case % 2 else spread * 10 ** rng.uniform(-2, 1.3)
+    kink = [
+        law.mean + 2 * spread * rng.standard_normal(),
+        -3 * law.mean * rng.random(),
+        width * rng.uniform(-5, 5),
+        law.mean + spread * rng.uniform(4, 12),
+        0.0,
+    ][case % 5]
+    return float(kink), float(width)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("case", range(6))
+def test_naive_twin_smoothed_kinks_at_30_digits(law, case):
+    rng = np.random.default_rng(case)
+    kink, width = random_kink(law, case, rng)
+    integrand = Integrand(law, kink, width, rng)
+    values, weights = law.nodes(kink, width)
+    exact = float(expectation(law, integrand.exactly, kink, width))
+    # Near a kink at u ≠ 0 a node's own rounding is felt in units of the width.
+    rounding = 10 * EPS * min(abs(kink), law.support[1]) / width * (weights * (abs(values - kink) < 9 * width)).sum()
+    assert weights @ integrand(values) == pytest.approx(exact, rel=2e-13 + rounding)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_control_nodes_for_another_kink_miss_this_one(law):
+    kink, width = law.mean, 1e-4 * law.mean
+    integrand = Integrand(law, kink, width, np.random.default_rng(0))
+    right, wrong = (weights @ integrand(values) for values, weights in (law.nodes(kink, width), law.nodes(-9.0, width)))
+    assert abs(wrong / right - 1) > 1e-9
+
+
+@pytest.mark.parametrize("width", [1e-7, 1e-3, 0.05, 0.4, 0.9, 6.5, 30.0])
+@pytest.mark.parametrize("law", [Beta(1, 1), Uniform()])
+def test_naive_twin_closed_form_of_the_uniform_law(law, width):
+    # ∫ Φ((u − k)/w) du = w [x Φ(x) + φ(x)] between the ends.
+    for kink in (-0.2, 0.0, 0.3, 1.0, 1.4):
+        values, weights = law.nodes(kink, width)
+        x = (np.array([1, 0]) - kink) / width
+        edges = x * ndtr(x) + np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+        rounding = 10 * EPS * (1 + width)
+        assert weights @ ndtr((values - kink) / width) == pytest.approx(
+            width * (edges[0] - edges[1]), rel=1e-13, abs=rounding
+        )
+
+
+@pytest.mark.parametrize("law", [*LAWS, Constant(), Empirical([1.0, 2.0])])
+def test_nodes_broadcast(law):
+    kink, width = np.linspace(-1, 2, 3)[:, None], np.array([0.01, 3.0])
+    values, weights = law.nodes(kink, width)
+    assert values.shape == weights.shape
+    assert values.shape[:2] == (3, 2)
+    np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-13)
+    np.testing.assert_allclose((weights * values).sum(-1), law.mean, rtol=1e-13)
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_wide_noise_takes_few_nodes(law):
+    assert law.nodes(np.zeros(3), 20.0 * np.sqrt(law.second_moment) + 1)[0].shape[-1] <= 16
+
+
+@pytest.mark.parametrize("law", [Beta(0.4, 0.6), Exponential()])
+def test_blocks_of_points_are_taken_one_by_one(law, monkeypatch, rng):
+    threshold, width = rng.normal(size=(20, 30)), 10 ** rng.uniform(-4, 1, (20, 30))
+    whole = law.smoothed(threshold, width), law.silent_second_moment(threshold, width)
+    monkeypatch.setattr("superposition.features.laws.base._BLOCK", 1)
+    single = law.smoothed(threshold[:, :3], width[:, :3]), law.silent_second_moment(threshold[:, :3], width[:, :3])
+    for name in ("active", "active_u", "active_uu", "density", "density_u"):
+        np.testing.assert_allclose(getattr(single[0], name), getattr(whole[0], name)[:, :3], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(single[1], whole[1][:, :3], rtol=1e-12, atol=1e-15)
+
+
+@given(low=st.floats(0, 2), size=st.floats(0.1, 5), power=st.integers(0, 9))
+def test_quadrature_integrates_polynomials(low, size, power):
+    law = Uniform(low, low + size)
+    values, weights = law.nodes(low + size / 3, 0.01)
+    exact = (law.high ** (power + 1) - law.low ** (power + 1)) / ((power + 1) * size)
+    assert weights @ values**power == pytest.approx(exact, rel=1e-12)
+
+
+@given(alpha=st.floats(-12, 6), beta=st.floats(-12, 6), width=st.floats(-9, 3), kind=st.integers(0, 3))
+def test_property_beta_of_any_parameters(alpha, beta, width, kind):
+    alpha, beta = 10**alpha, 10**beta
+    if kind == 1:
+        alpha = max(1.0, round(alpha))
+    if kind == 2:
+        beta = min(1e6, alpha + 1)
+    law = Beta(alpha, beta)
+    values, weights = law.nodes([law.mean, 0.0, 1.0], 10**width)
+    for power, exact in ((0, 1.0), (1, law.mean), (2, law.second_moment)):
+        np.testing.assert_allclose((weights * values**power).sum(-1), exact, rtol=2e-13)
+    assert values.shape[-1] < 2500
+    from scipy.special import betainc
+
+    # The nodes with a kink of no width at x split the law there.
+    x = float(law.mean)
+    values, weights = law.nodes(x, 0.0)
+    assert weights[values < x].sum() == pytest.approx(betainc(alpha, beta, x), rel=1e-9, abs=1e-10)
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, 16])
+def test_naive_twin_gauss_rule_of_many_nodes_is_that_of_the_density(size):
+    u, weights = np.polynomial.legendre.leggauss(200)
+    exact = np.polynomial.legendre.leggauss(size)
+    for ours, theirs in zip(panels.gauss_rule(3 + 2 * u, weights, size), (3 + 2 * exact[0], exact[1]), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-13)
+
+
+@pytest.mark.parametrize("law", LAWS[2:])
+def test_property_few_nodes_integrate_what_the_panels_do(law):
+    few, many = (law.nodes(0.0, width) for width in (1e6, 1e-3 * law.mean))
+    assert few[0].size == 16
+    for power in range(8):
+        ours, theirs = (weights @ (values / law.mean) ** power for values, weights in (few, many))
+        assert ours == pytest.approx(theirs, rel=1e-12)
+
+
+def test_limit_bisection_of_a_noisy_density_ends():
+    def noisy(u):
+        return np.exp(-((u - 0.7) ** 2) / 2e-6) * (1 + 1e-9 * np.sin(1e9 * u))
+
+    assert len(panels.resolving(np.array([0.0, 0.69, 0.7, 0.71, 1.0]), noisy)) < 20_000
+
+
+POINTS = [(0.25, 0.045), (0.9, 0.3), (0.03, 1e-5)]
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(("r", "p"), POINTS)
+def test_naive_twin_symmetric_optimum_and_its_derivatives(law, r, p):
+    best = symmetric_optimum(r, p, law)
+    variance = p * law.second_moment - (p * law.mean) ** 2
+    assert best.noise_std == pytest.approx(np.sqrt(variance * (1 / r - 1)), rel=1e-12)
+    loss, *slopes = loss_and_slopes(law, best.scale, best.bias, best.noise_std, p)
+    assert best.loss == pytest.approx(float(loss), rel=1e-9)
+    assert relu_loss(best.scale, best.bias, best.noise_std, p, law) == pytest.approx(float(loss), rel=1e-11)
+    for slope in slopes:
+        assert abs(float(slope)) < 1e-7 * best.loss + 10 * EPS * p * law.second_moment
+    beside = loss_and_slopes(law, best.scale, best.bias + 0.01 * best.noise_std, best.noise_std, p)
+    assert abs(float(beside[2])) > 1e-4 * min(best.loss, p * best.noise_std**2)
+
+
+@pytest.mark.parametrize("law", [*LAWS, HalfNormal(100.0), Empirical(np.linspace(0, 1, 50))])
+def test_certificate_no_grid_point_is_below(law):
+    for r, p in [*POINTS, (0.002, 0.5)]:
+        best = symmetric_optimum(r, p, law)
+        scales = np.concatenate([np.geomspace(r / 3, 3, 25), best.scale * np.linspace(0.9, 1.1, 5)])[:, None]
+        grid = relu_loss(scales, scales * np.linspace(-13, 10, 70) * best.noise_std, best.noise_std, p, law)
+        assert best.loss <= grid.min() * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("law", [*LAWS, Empirical(np.linspace(0, 1, 500))])
+def test_a_hundred_optima_take_less_than_a_second(law, rng):
+    ratios, probabilities = 10 ** rng.uniform(-3, -0.01, 100), 10 ** rng.uniform(-7, -0.05, 100)
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        symmetric_optimum(ratios, probabilities, law)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 1.0

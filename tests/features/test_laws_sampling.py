@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+import torch
+from scipy.special import betainc, erf
+
+from superposition import SparseFeatures
+from superposition.features import Beta, Constant, Empirical, Exponential, HalfNormal, Uniform
+from tests.statistics import Z_BOUND, agrees
+
+LAWS = [
+    Uniform(),
+    Uniform(0.5, 3.0),
+    Exponential(2.0),
+    HalfNormal(0.5),
+    Beta(2, 5),
+    Beta(0.5, 0.5),
+    Beta(0.05, 0.3),
+    Beta(1e-3, 2e-3),
+    Beta(3000.0, 1000.0),
+    Empirical([0.0, 0.2, 1.0, 3.0], [1, 5, 3, 0.5]),
+    Empirical(np.linspace(0, 1, 1000) ** 2),
+]
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("law", LAWS)
+def test_simulation_moments(law, dtype, generator):
+    values = law.draw(1_000_000, generator, dtype)
+    assert values.dtype == dtype
+    u = values.double().numpy()
+    assert (u >= 0).all()
+    for power, exact in ((1, law.mean), (2, law.second_moment)):
+        assert agrees(u**power, exact, resolution=0.04)
+        assert not agrees(u**power, exact * 1.05, resolution=0.04)
+    assert agrees((u - law.mean) ** 2, law.variance, resolution=0.04)
+    assert not agrees((u - law.mean) ** 2, law.variance * 1.05, resolution=0.04)
+
+
+@pytest.mark.parametrize(
+    ("law", "distribution"),
+    [
+        (Exponential(2.0), lambda u: -np.expm1(-u / 2)),
+        (HalfNormal(0.5), lambda u: erf(u / np.sqrt(0.5))),
+        (Beta(2, 5), lambda u: betainc(2, 5, u)),
+        (Beta(0.5, 0.5), lambda u: betainc(0.5, 0.5, u)),
+        (Beta(0.05, 20.0), lambda u: betainc(0.05, 20, u)),
+    ],
+)
+def test_simulation_distribution(law, distribution, generator):
+    def distance(cumulated):
+        return np.abs(cumulated - (np.arange(n) + 0.5) / n).max() * np.sqrt(n)
+
+    n = 100_000
+    u = np.sort(law.draw(n, generator, torch.float64).numpy())
+    assert distance(distribution(u)) < 2.3  # Kolmogorov: false-alarm rate 5e-5
+    assert distance(distribution(u) ** 1.05) > 2.3
+
+
+def test_simulation_tails_of_singular_ends(generator):
+    # Of exponents this small most values are far below the smallest gamma variate in float64.
+    n = 200_000
+    for law in (Beta(1e-3, 2e-3), Beta(1e-6, 1e-6), Beta(1e-9, 0.5)):
+        u = law.draw(n, generator, torch.float64).numpy()
+        assert np.isfinite(u).all()
+        for below in (1e-200, 1e-30, 1e-3, 0.5):
+            share = float(betainc(law.alpha, law.beta, below))
+            error = np.sqrt(share * (1 - share) / n) + 1e-3 / n
+            assert abs((u < below).mean() - share) < Z_BOUND * error + Z_BOUND**2 / n
+    assert abs((Beta(1e-3, 2e-3).draw(n, generator, torch.float64) < 0.5).double().mean() - 0.5) > 0.1
+
+
+def test_simulation_shares_of_an_empirical_law(generator):
+    law = Empirical([0.0, 0.2, 1.0, 3.0], [1, 5, 3, 1e-3])
+    n = 500_000
+    u = law.draw(n, generator, torch.float64)
+    for value, share in zip(law.values, law.weights, strict=True):
+        error = np.sqrt(share * (1 - share) / n)
+        assert abs(float((u == value).double().mean()) - share) < Z_BOUND * error
+    assert set(u.tolist()) <= set(law.values)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("law", [*LAWS, Constant(0.3)])
+def test_draws_of_every_dtype_and_size(law, dtype):
+    for n in (0, 1, 1000):
+        values = law.draw(n, seeded(), dtype)
+        assert (values.shape, values.dtype, values.device.type) == ((n,), dtype, "cpu")
+        assert torch.isfinite(values).all()
+        assert torch.equal(values, law.draw(n, seeded(), dtype))
+    assert isinstance(law, Constant) or not torch.equal(law.draw(1000, seeded(1), dtype), values)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("probability", [0.03, 0.6])
+def test_uniform_batches_are_the_naive_ones(dtype, probability):
+    law = Uniform(0.5, 2.0)
+    batch = SparseFeatures(30, probability, law).sample_sparse(40, seeded(3), dtype=dtype)
+    generator = seeded(3)
+    positions = SparseFeatures(30, probability, Constant()).sample_sparse(40, generator).positions
+    uniforms = torch.rand(len(positions), generator=generator, dtype=dtype)
+    assert torch.equal(batch.positions, positions)
+    assert torch.equal(batch.values, 0.5 + 1.5 * uniforms)
+
+
+def test_known_uniform_batch():
+    batch = SparseFeatures(5, 0.5).sample_sparse(2, seeded(7))
+    torch.manual_seed(7)
+    coins = torch.rand(10, dtype=torch.float64)
+    assert torch.equal(batch.positions, torch.nonzero(coins < 0.5).squeeze(1))
+    assert torch.equal(batch.values, torch.rand(len(batch.positions)))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("law", [*LAWS, Constant(0.3)])
+def test_simulation_on_cuda(law):
+    generator = torch.Generator("cuda").manual_seed(0)
+    values = law.draw(1_000_000, generator, torch.float32)
+    assert values.device.type == "cuda"
+    if law.variance:
+        assert agrees(values.double().cpu(), law.mean, resolution=0.04)
+    assert SparseFeatures(10, 0.1, law).sample(10, generator).device.type == "cuda"

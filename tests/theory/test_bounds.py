@@ -1,0 +1,75 @@
+"""Bounds and scaling: order, validity everywhere, exponents."""
+
+import numpy as np
+import pytest
+
+from superposition.features import Constant, Uniform
+from superposition.theory import (
+    linear_loss,
+    lower_bound,
+    minimal_noise_variance,
+    oracle_support_loss,
+    scaling,
+    symmetric_optimum,
+    upper_bound,
+    welch_bound,
+    zero_ratio_loss,
+)
+
+
+@pytest.mark.parametrize("law", [Uniform(), Constant(), Uniform(0.5, 2.0)], ids=str)
+def test_property_symmetric_optimum_is_below_ansatz_linear_and_constant(law, rng):
+    p, r = np.exp(rng.uniform(np.log(1e-9), 0, 60)), np.exp(rng.uniform(np.log(1e-4), 0, 60))
+    loss = symmetric_optimum(r, p, law).loss
+    for bound in (upper_bound(r, p, law), linear_loss(r, p, law), zero_ratio_loss(p, law)):
+        assert (loss <= bound * (1 + 1e-9)).all()
+
+
+def test_limits_of_the_upper_bound():
+    assert upper_bound(1.0, 0.3) == 0
+    assert np.isfinite(upper_bound(np.array([1e-4, 0.5, 1 - 1e-6]), np.array([1.0, 1e-9, 0.5]))).all()
+
+
+def test_lower_bound_by_simulation(rng):
+    sigma = 0.2
+    y = rng.random(400_000) + sigma * rng.standard_normal(400_000)
+    g = rng.standard_normal(400_000)
+    middle = g[np.abs(g) <= 1]
+    expected = len(middle) / len(g) * middle.var() * sigma**2 * ((y >= sigma) & (y <= 1 - sigma)).mean()
+    assert lower_bound(sigma, 1.0) == pytest.approx(expected, rel=0.01)
+    assert lower_bound(np.array([0.0, 0.5, 3.0]), 0.1).tolist() == [0, 0, 0]
+    assert lower_bound(0.2, 0.1) <= oracle_support_loss(0.2, 0.1)
+
+
+def test_known_scaling_between_the_bounds():
+    """Loss ~ p²/r: the exponent of r is −1 and that of p a little below 2, for p ≪ r ≪ 1."""
+    p, r = np.geomspace(1e-6, 1e-5, 5)[:, None], np.geomspace(0.01, 0.03, 5)
+    found = scaling(p, r)
+    assert found.ratio_exponent == pytest.approx(-1, abs=0.05)
+    assert 1.85 < found.probability_exponent < 2.0
+    assert found.spread < 0.02
+    sigma2 = minimal_noise_variance(r, p)
+    # Above the oracle's order σ² p, below that of the ansatz, σ² p · 2 log 1/p.
+    assert (found.loss > 0.9 * sigma2 * p).all()
+    assert (found.loss < sigma2 * p * 2 * np.log(1 / p)).all()
+    np.testing.assert_allclose(found.p2_over_r_log, found.p2_over_r * np.log(1 / p))
+
+
+def test_scaling_of_one_probability_has_no_exponent_for_it():
+    found = scaling(1e-4, np.array([0.05, 0.1]))
+    assert np.isnan(found.probability_exponent)
+    assert np.isfinite(found.ratio_exponent)
+
+
+def test_welch_bound_is_attained_by_a_simplex_and_not_beaten_by_random_frames(rng):
+    assert welch_bound(4, 3) == pytest.approx(1 / 3)
+    frame = rng.standard_normal((20, 5))
+    frame /= np.linalg.norm(frame, axis=1, keepdims=True)
+    assert np.abs(frame @ frame.T - np.eye(20)).max() > welch_bound(20, 5)
+    assert welch_bound(5, 5) == 0
+
+
+@pytest.mark.parametrize("call", [lambda: upper_bound(0.0, 0.1), lambda: scaling(1.0, 0.1), lambda: welch_bound(3, 4)])
+def test_bad_arguments_are_refused(call):
+    with pytest.raises(ValueError, match="must be"):
+        call()
