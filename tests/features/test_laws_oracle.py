@@ -106,13 +106,13 @@ def loss_and_slopes(law, scale, bias, noise_std, probability):
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_the_oracle_integrates_to_25_digits(law):
+def test_the_oracle_integrates_to_20_digits(law):
     assert expectation(law, lambda _: mp.mpf(1), 0.1, 1e-5) == pytest.approx(1, abs=1e-25)
     with mp.workdps(DIGITS):
         kink, width = mp.mpf("0.3"), mp.mpf("1e-4")
         above = expectation(law, lambda u: mp.ncdf((u - kink) / width), kink, width)
         below = expectation(law, lambda u: mp.ncdf((kink - u) / width), kink, width)
-        assert above + below == pytest.approx(1, abs=1e-25)
+        assert above + below == pytest.approx(1, abs=1e-20)
 
 
 def test_the_oracle_knows_closed_forms():

@@ -139,7 +139,7 @@ class FigureT1(Figure):
             parameters.plot(*_curve(table, "scale", f"p = {p:g}"), color=colour, label=f"p = {p:g}")
             parameters.plot(*_curve(table, "bias", f"p = {p:g}"), "--", color=colour)
         parameters.set(xscale="log", xlabel="ratio", ylabel="a (solid), b (dashed)", title="(b) optimal scale and bias")
-        parameters.set_ylim(-1.5, 2.2)
+        parameters.set_ylim(-2.4, 2.2)
         for series, colour, dash in _BOUNDS:
             bounds.plot(*_curve(table, "bounds", series), dash, color=colour, label=series)
         bounds.set(xscale="log", yscale="log", xlabel="ratio", ylabel="loss (feature units²)", title="(c) bounds")
@@ -158,7 +158,7 @@ class FigureT1(Figure):
         given_up.axvline(0.25, color=style.BLACK, linestyle=":", label="paper: α ≈ 0.25")
         given_up.set(xlabel="importance α", ylabel="share given up", title="(f) features given up")
         for axis in axes.flat:
-            axis.legend()
+            axis.legend(ncol=2 if axis is parameters else 1)
         return figure
 
 
