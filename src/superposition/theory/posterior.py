@@ -16,6 +16,7 @@ from superposition.features import Law, Uniform
 # from "inactive" to "active" is several times narrower than σ at small p.
 _AROUND = np.arange(-9.0, 9.25, 0.5)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+_BLOCK = 2048
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,12 @@ def _integrated(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law, 
 
 def _loss(sigma: float, p: float, law: Law, *, knows_support: bool) -> float:
     z, weights = _observations(sigma, law)
+    blocks = np.array_split(np.arange(z.size), -(-z.size // _BLOCK))
+    return sum(_loss_of(z[part], weights[part], sigma, p, law, knows_support=knows_support) for part in blocks)
+
+
+def _loss_of(z: FloatArray, weights: FloatArray, sigma: float, p: float, law: Law, *, knows_support: bool) -> float:
+    """Returns the part of the loss that a block of observations bears."""
     active = _ActivePart.of(z, sigma, law)
     density = np.exp(active.log_density)
     if knows_support:
@@ -191,6 +198,8 @@ def _loss(sigma: float, p: float, law: Law, *, knows_support: bool) -> float:
 def _observations(sigma: float, law: Law) -> tuple[FloatArray, FloatArray]:
     """Returns nodes and weights of ∫ dz: fine panels where the posterior turns, the law's own panels between."""
     turns = np.unique(np.concatenate([[0.0], law.landmarks]))
+    # Landmarks closer than half a σ share their panels.
+    turns = turns[np.unique(np.floor(2 * turns / sigma), return_index=True)[1]]
     edges = np.unique(np.concatenate([(turns[:, None] + sigma * _AROUND).ravel(), turns]))
     half, centre = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
     return (centre + half * _NODES).ravel(), (half * _WEIGHTS).ravel()
