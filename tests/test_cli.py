@@ -50,6 +50,35 @@ class TestOutput:
         for number in ("4.855798e-03", "1.28921", "-0.44583", "1.087031e-02", "1.571601e-03"):
             assert number in out
 
+    @pytest.mark.parametrize("quantity", ["optimum", "bounds", "hull", "gradients", "scaling"])
+    @pytest.mark.parametrize("law", ["uniform", "constant", "exponential", "half-normal"])
+    def test_theory_prints_every_quantity_of_every_law(self, capsys, quantity, law):
+        arguments = ("--ratio", "0.1", "0.4", "--probability", "0.05", "--quantity", quantity, "--law", law)
+        code, out, _ = run(capsys, "theory", *arguments)
+        assert code == 0
+        assert f"Mean-field {quantity}, {law} law" in out
+        assert "nan" not in out
+
+    def test_theory_writes_and_draws_and_overwrites_nothing(self, capsys, tmp_path):
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        from superposition.theory import symmetric_optimum
+
+        grid, plot = tmp_path / "grid.parquet", tmp_path / "plot.png"
+        arguments = ("theory", "--ratio", "0.1", "0.4", "--probability", "0.05", "0.2", "--quantity", "bounds")
+        assert run(capsys, *arguments, "--grid", str(grid), "--plot", str(plot))[0] == 0
+        table = pq.read_table(grid)
+        r, p, loss = (table.column(name).to_numpy() for name in ("ratio", "p", "loss"))
+        np.testing.assert_array_equal(loss, symmetric_optimum(r, p).loss)
+        assert plot.read_bytes().startswith(b"\x89PNG")
+        for option, path in (("--grid", grid), ("--plot", plot)):
+            assert "exists already" in refused(capsys, *arguments, option, str(path))
+        assert "must end in .png" in refused(capsys, *arguments, "--plot", str(tmp_path / "plot.bmp"))
+
+    def test_version(self, capsys):
+        assert run(capsys, "--version")[1].startswith("superposition 0.")
+
     def test_train_diagnose_and_load(self, capsys, tmp_path):
         folder = tmp_path / "demo"
         code, out, _ = run(capsys, *TRAIN, "--out", str(folder))
@@ -107,6 +136,10 @@ class TestBadInput:
             (["diagnose", "/nowhere"], "config.json is not there"),
             (["reproduce", "--figures", "5"], "`figures` must be among 1, 2, 3, 4, T1, got 5"),
             (["train", "--config", "/nowhere.toml"], "`config` must be a readable file"),
+            (["theory", "--ratio", "--probability", "0.1"], "must each have at least one value"),
+            (["theory", "--ratio", "x", "--probability", "0.1"], "ratio"),
+            ([*TRAIN, "--batch-size", "9" * 20], "`batch_size` must be a whole number in [1, 2147483647]"),
+            (["nonsense"], "nonsense"),
         ],
     )
     def test_is_one_line_that_names_the_value(self, capsys, arguments, message):
@@ -120,6 +153,19 @@ class TestBadInput:
         rug = ["rug", "--n-features", "32", "--ratio", "0.25", "--probability", "0.05"]
         assert "already holds a result" in refused(capsys, *rug, "--out", str(tmp_path))
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+    def test_unfinished_run_and_its_place_are_not_overwritten(self, capsys, tmp_path):
+        (tmp_path / "checkpoint-000000000.safetensors").write_bytes(b"")
+        rug = ["rug", "--n-features", "32", "--ratio", "0.25", "--probability", "0.05"]
+        assert "already holds a result" in refused(capsys, *rug, "--out", str(tmp_path))
+        assert "unfinished run" in refused(capsys, *TRAIN, "--out", str(tmp_path))
+
+    def test_folder_in_use_is_refused(self, capsys, tmp_path):
+        import fcntl
+
+        with (tmp_path / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            assert "in use by another process" in refused(capsys, *TRAIN, "--out", str(tmp_path))
 
     def test_file_in_the_folders_place(self, capsys, tmp_path):
         (tmp_path / "taken").write_text("mine")
