@@ -73,7 +73,7 @@ class SparseFeatures:
     @property
     def variance(self) -> "float | FloatArray":
         """Var x_i = p_i Var u + p_i (1 − p_i) (E u)², a sum that does not cancel."""
-        return self.probability * (self.law.variance + (1 - self.probability) * self.law.mean**2)
+        return self.law.sparse_variance(self.probability)  # type: ignore[no-any-return]
 
     @property
     def is_symmetric(self) -> bool:

@@ -133,29 +133,29 @@ class _Market:
         importance: M of each class.
         counts: Number of features of each class.
         curve: Index of each class's curve.
-        curves: One a distinct probability: capacities from 1 down to where ℓ turns concave, and −ℓ′ there.
+        inverses: One a distinct probability: capacity as a function of log(−ℓ′), from 1 down to where ℓ turns concave.
         touching: Capacity at which the chord from ℓ(0) touches ℓ, and the chord's slope, for each curve.
     """
 
     importance: FloatArray
     counts: npt.NDArray[np.intp]
     curve: npt.NDArray[np.intp]
-    curves: tuple[tuple[FloatArray, FloatArray], ...]
+    inverses: tuple[PchipInterpolator, ...]
     touching: tuple[tuple[float, float], ...]
 
     @classmethod
     def of(cls, p: FloatArray, importance: FloatArray, counts: npt.NDArray[np.intp], law: Law) -> "_Market":
         distinct, curve = np.unique(p, return_inverse=True)
         thresholds = _thresholds(distinct, law)
-        curves, touching = [], []
+        inverses, touching = [], []
         for probability, threshold in zip(distinct, thresholds, strict=True):
             # Denser towards h = 1, where the slope changes fastest on a logarithmic scale.
             grid = 1 - np.unique(np.concatenate([_NEAR_ONE, np.linspace(_NEAR_ONE[-1], 1 - threshold / 2, _TABLE)]))
             slopes = -np.asarray(loss_gradients(grid, probability, law).ratio)
             convex = int(np.argmax(np.append(np.diff(slopes) <= 0, True))) + 1
-            curves.append((grid[:convex], slopes[:convex]))
+            inverses.append(PchipInterpolator(np.log(slopes[:convex]), grid[:convex]))
             touching.append((float(threshold), -float(loss_gradients(threshold, probability, law).ratio)))
-        return cls(importance, counts, curve, tuple(curves), tuple(touching))
+        return cls(importance, counts, curve, tuple(inverses), tuple(touching))
 
     def clear(self, n_hidden: int) -> tuple[npt.NDArray[np.intp], float]:
         """Returns how many features of each class are kept, and the price at which n_hidden is shared out."""
@@ -180,12 +180,12 @@ class _Market:
     def shares(self, price: float, kept: npt.NDArray[np.intp]) -> FloatArray:
         """Returns the capacity of each kept feature of a class at a price; 0 for a class of which none is kept."""
         shares = np.zeros(self.importance.size)
-        for index, (grid, slopes) in enumerate(self.curves):
+        for index, inverse in enumerate(self.inverses):
             mine = (self.curve == index) & (kept > 0)
             if mine.any():
                 wanted = np.log(max(price, 1e-300) / self.importance[mine])
-                logs = np.log(slopes)
-                inside = PchipInterpolator(logs, grid)(np.clip(wanted, logs[0], logs[-1]))
+                logs = inverse.x
+                inside = inverse(np.clip(wanted, logs[0], logs[-1]))
                 shares[mine] = np.where(wanted < logs[0], 1.0, inside)
         return shares
 
@@ -194,8 +194,8 @@ class _Market:
         if kept.sum() <= n_hidden:
             return 0.0
         here = kept > 0
-        steepest = np.array([self.curves[index][1][-1] for index in self.curve[here]])
-        flattest = np.array([self.curves[index][1][0] for index in self.curve[here]])
+        steepest = np.exp([self.inverses[index].x[-1] for index in self.curve[here]])
+        flattest = np.exp([self.inverses[index].x[0] for index in self.curve[here]])
         low, high = (flattest * self.importance[here]).min(), (steepest * self.importance[here]).max()
 
         def excess(log_price: float) -> float:

@@ -29,7 +29,7 @@ def zero_ratio_loss(probability: npt.ArrayLike, law: Law | None = None) -> Any:
     """
     law = law or Uniform()
     p = _checks.probability(probability)
-    return _plain(p * (law.variance + (1 - p) * law.mean**2))
+    return _plain(law.sparse_variance(p))
 
 
 def linear_loss(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:

@@ -101,7 +101,7 @@ def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law
 def _optimise(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Returns loss, scale and bias at the global optimum of problems of shape (k,)."""
     sigma, p, law = problem.noise_std, problem.probability, problem.law
-    mean, variance = p * law.mean, p * (law.variance + (1 - p) * law.mean**2)
+    mean, variance = p * law.mean, law.sparse_variance(p)
     # Var x = 0 (a constant that is always on) has no linear regime to look for.
     linear = np.where(variance > 0, sigma * mean / np.where(variance > 0, variance, 1.0), 0.0)
     beyond = _RECTIFYING_SCAN[-1] + (10.0 + 2 * linear[:, None]) * _LINEAR_SCAN

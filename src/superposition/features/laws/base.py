@@ -41,6 +41,10 @@ class Law(abc.ABC):
         """Var u."""
         return self.second_moment - self.mean**2
 
+    def sparse_variance(self, probability: Any) -> Any:
+        """Returns Var x of x = c u, c ~ Bernoulli(probability), as a sum that does not cancel."""
+        return probability * (self.variance + (1 - probability) * self.mean**2)
+
     @property
     @abc.abstractmethod
     def landmarks(self) -> FloatArray:
