@@ -1,5 +1,6 @@
 """The command line as a user types it: output, exit codes, one-line errors, nothing lost."""
 
+import itertools
 import json
 import os
 import signal
@@ -7,9 +8,14 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from superposition import theory
 from superposition.cli import main
+from superposition.cli.quantities import AXES, QUANTITIES, option
+from superposition.features import SparseFeatures, Uniform
 
 TRAIN = [
     "train",
@@ -44,38 +50,6 @@ def refused(capsys, *arguments):
 
 
 class TestOutput:
-    def test_theory_prints_the_papers_numbers(self, capsys):
-        code, out, _ = run(capsys, "theory", "--ratio", "0.25", "0.5", "--probability", "0.045")
-        assert code == 0
-        for number in ("4.855798e-03", "1.28921", "-0.44583", "1.087031e-02", "1.571601e-03"):
-            assert number in out
-
-    @pytest.mark.parametrize("quantity", ["optimum", "bounds", "hull", "gradients", "scaling"])
-    @pytest.mark.parametrize("law", ["uniform", "constant", "exponential", "half-normal"])
-    def test_theory_prints_every_quantity_of_every_law(self, capsys, quantity, law):
-        arguments = ("--ratio", "0.1", "0.4", "--probability", "0.05", "--quantity", quantity, "--law", law)
-        code, out, _ = run(capsys, "theory", *arguments)
-        assert code == 0
-        assert f"Mean-field {quantity}, {law} law" in out
-        assert "nan" not in out
-
-    def test_theory_writes_and_draws_and_overwrites_nothing(self, capsys, tmp_path):
-        import numpy as np
-        import pyarrow.parquet as pq
-
-        from superposition.theory import symmetric_optimum
-
-        grid, plot = tmp_path / "grid.parquet", tmp_path / "plot.png"
-        arguments = ("theory", "--ratio", "0.1", "0.4", "--probability", "0.05", "0.2", "--quantity", "bounds")
-        assert run(capsys, *arguments, "--grid", str(grid), "--plot", str(plot))[0] == 0
-        table = pq.read_table(grid)
-        r, p, loss = (table.column(name).to_numpy() for name in ("ratio", "p", "loss"))
-        np.testing.assert_array_equal(loss, symmetric_optimum(r, p).loss)
-        assert plot.read_bytes().startswith(b"\x89PNG")
-        for option, path in (("--grid", grid), ("--plot", plot)):
-            assert "exists already" in refused(capsys, *arguments, option, str(path))
-        assert "must end in .png" in refused(capsys, *arguments, "--plot", str(tmp_path / "plot.bmp"))
-
     def test_version(self, capsys):
         assert run(capsys, "--version")[1].startswith("superposition 0.")
 
@@ -115,6 +89,296 @@ class TestOutput:
         assert "the run collapsed" in err
 
 
+# Of each quantity, by its name before the comma: a command line, and its columns as functions of the axes' columns.
+THEORY = {
+    "optimum": (
+        "--ratio 0.1 0.4 --probability 0.05 0.2",
+        lambda c: {
+            "loss": theory.symmetric_optimum(c["ratio"], c["p"]).loss,
+            "scale a": theory.symmetric_optimum(c["ratio"], c["p"]).scale,
+            "bias b": theory.symmetric_optimum(c["ratio"], c["p"]).bias,
+            "noise σ": np.sqrt(theory.minimal_noise_variance(c["ratio"], c["p"])),
+            "linear loss": theory.linear_loss(c["ratio"], c["p"]),
+        },
+    ),
+    "bounds": (
+        "--ratio 0.1 0.4 --probability 0.05 0.2",
+        lambda c: {
+            "oracle support loss": theory.oracle_support_loss(noise(c), c["p"]),
+            "Bayes loss": theory.bayes_loss(noise(c), c["p"]),
+            "loss": theory.symmetric_optimum(c["ratio"], c["p"]).loss,
+            "upper bound loss": theory.upper_bound(c["ratio"], c["p"]),
+            "linear loss": theory.linear_loss(c["ratio"], c["p"]),
+            "constant loss": theory.zero_ratio_loss(c["p"]),
+        },
+    ),
+    "hull": (
+        "--ratio 0.1 0.4 --probability 0.05 0.2",
+        lambda c: {
+            "hull loss": theory.hull_optimum(c["ratio"], c["p"]).loss,
+            "loss": theory.symmetric_optimum(c["ratio"], c["p"]).loss,
+            "share kept": theory.hull_optimum(c["ratio"], c["p"]).kept,
+            "threshold h": theory.hull_optimum(c["ratio"], c["p"]).threshold,
+        },
+    ),
+    "gradients": (
+        "--ratio 0.1 0.4 --probability 0.05 0.2",
+        lambda c: {
+            "loss": theory.symmetric_optimum(c["ratio"], c["p"]).loss,
+            "dL/dr": theory.loss_gradients(c["ratio"], c["p"]).ratio,
+            "dL/dp": theory.loss_gradients(c["ratio"], c["p"]).probability,
+        },
+    ),
+    "scaling": (
+        "--ratio 0.1 0.2 0.4 --probability 0.001 0.01",
+        lambda c: {
+            "loss": theory.symmetric_optimum(c["ratio"], c["p"]).loss,
+            "p²/r": c["p"] ** 2 / c["ratio"],
+            "p²/r log(1/p)": -(c["p"] ** 2) / c["ratio"] * np.log(c["p"]),
+            "∂ log loss / ∂ log p": theory.scaling(c["p"], c["ratio"]).probability_exponent,
+            "∂ log loss / ∂ log r": theory.scaling(c["p"], c["ratio"]).ratio_exponent,
+            "residual": theory.scaling(c["p"], c["ratio"]).spread,
+        },
+    ),
+    "pairs": (
+        "--ratio 0.4 0.5 0.6 --probability 0.05 0.2",
+        lambda c: {
+            "antipodal loss": theory.antipodal_loss(c["ratio"], c["p"]),
+            "loss": theory.symmetric_optimum(c["ratio"], c["p"]).loss,
+            "linear loss": theory.linear_loss(c["ratio"], c["p"]),
+        },
+    ),
+    "relu, the best": (
+        "--noise-std 0.1 0.2 --probability 0.01 0.1",
+        lambda c: {
+            "scale a": theory.optimal_relu(c["noise σ"], c["p"]).scale,
+            "bias b": theory.optimal_relu(c["noise σ"], c["p"]).bias,
+            "loss": theory.optimal_relu(c["noise σ"], c["p"]).loss,
+        },
+    ),
+    "relu, given": (
+        "--noise-std 0.1 0.2 --probability 0.01 --scale 1 1.3 --bias -0.4 -1e-1",
+        lambda c: {
+            "loss": theory.relu_loss(c["scale a"], c["bias b"], c["noise σ"], c["p"]),
+            "best loss": theory.optimal_relu(c["noise σ"], c["p"]).loss,
+        },
+    ),
+    "noise": (
+        "--noise-std 0 0.1 0.2 --probability 0.01 0.1",
+        lambda c: {
+            "lower bound loss": theory.lower_bound(c["noise σ"], c["p"]),
+            "oracle support loss": theory.oracle_support_loss(c["noise σ"], c["p"]),
+            "Bayes loss": theory.bayes_loss(c["noise σ"], c["p"]),
+            "loss": theory.optimal_relu(c["noise σ"], c["p"]).loss,
+        },
+    ),
+    "denoiser": (
+        "--z -0.2 0 0.3 0.8 --noise-std 0.1 0.2 --probability 0.01 0.1",
+        lambda c: {
+            "posterior mean": theory.bayes_denoiser(c["z"], c["noise σ"], c["p"]).mean,
+            "posterior variance": theory.bayes_denoiser(c["z"], c["noise σ"], c["p"]).variance,
+        },
+    ),
+    "welch": (
+        "--n-hidden 8 16 32 --n-features 64 128",
+        lambda c: {"Welch bound": np.sqrt((c["n_features"] / c["n_hidden"] - 1) / (c["n_features"] - 1))},
+    ),
+    "allocate": (
+        "--n-features 60 --n-hidden 15 --importance 1 0.25 0.1 --probability 0.04",
+        lambda c: by_class(60, 15, c["importance"], c["p"]),
+    ),
+}
+
+
+def noise(columns):
+    return np.sqrt(theory.minimal_noise_variance(columns["ratio"], columns["p"]))
+
+
+def by_class(n_features, n_hidden, importance, p):
+    """Columns of an allocation, from its features one by one."""
+    size = n_features // len(importance)
+    features = SparseFeatures(n_features, np.repeat(p, size), importance=np.repeat(importance, size))
+    found = theory.allocate(features, n_hidden)
+    first = slice(0, n_features, size)  # of a class at the margin the first features are kept
+    losses = [
+        theory.symmetric_optimum(h, q).loss if h > 0 else theory.zero_ratio_loss(q)
+        for h, q in zip(found.capacity, features.probability, strict=True)
+    ]
+    return {
+        "class": np.arange(len(importance)) + 1,
+        "kept": [(found.capacity[i : i + size] > 0).sum() for i in range(0, n_features, size)],
+        "capacity h": found.capacity[first],
+        "noise σ": found.noise_std[first],
+        "scale a": found.scale[first],
+        "bias b": found.bias[first],
+        "loss": [np.mean(losses[i : i + size]) for i in range(0, n_features, size)],
+        "n_features": n_features,
+        "n_hidden": n_hidden,
+        "price": found.price,
+        "total loss": np.mean(features.importance * losses),
+        "total linear loss": theory.weighted_linear_loss(features, n_hidden),
+    }
+
+
+class TestTheory:
+    def read(self, path):
+        table = pq.read_table(path)
+        return {name: table.column(name).to_numpy() for name in table.column_names}
+
+    def test_prints_the_papers_numbers(self, capsys):
+        code, out, _ = run(capsys, "theory", "--ratio", "0.25", "0.5", "--probability", "0.045")
+        assert code == 0
+        for number in ("4.855798e-03", "1.28921", "-0.44583", "1.087031e-02", "1.571601e-03"):
+            assert number in out
+
+    def test_every_quantity_is_tested_here(self):
+        assert {name.split(",")[0] for name in THEORY} == set(QUANTITIES)
+
+    @pytest.mark.parametrize("name", THEORY)
+    def test_prints_writes_and_draws_the_librarys_numbers(self, capsys, tmp_path, name):
+        options, expected = THEORY[name]
+        grid, plot = tmp_path / "grid.parquet", tmp_path / "plot.png"
+        arguments = [
+            "theory",
+            "--quantity",
+            name.split(",")[0],
+            *options.split(),
+            "--grid",
+            str(grid),
+            "--plot",
+            str(plot),
+        ]
+        code, out, err = run(capsys, *arguments)
+        assert (code, err) == (0, "")
+        columns = self.read(grid)
+        for column, values in expected(columns).items():
+            np.testing.assert_allclose(columns[column], values, rtol=1e-12, atol=0, err_msg=column)
+        for column, values in columns.items():
+            assert column.split()[0] in out
+            for value in values:
+                assert any(f"{value:{digits}}" in out for digits in (".6e", ".6g")), (column, value)
+        assert plot.read_bytes().startswith(b"\x89PNG")
+
+    def test_shows_every_value_with_every_value_of_the_others(self, capsys, tmp_path):
+        grid = tmp_path / "grid.parquet"
+        options, _ = THEORY["relu, given"]
+        assert run(capsys, "theory", "--quantity", "relu", *options.split(), "--grid", str(grid))[0] == 0
+        columns = self.read(grid)
+        axes = list(zip(*(columns[name] for name in ("bias b", "scale a", "p", "noise σ")), strict=True))
+        assert list(columns) == ["noise σ", "p", "scale a", "bias b", "loss", "best loss"]
+        assert axes == list(itertools.product((-0.4, -0.1), (1.0, 1.3), (0.01,), (0.1, 0.2)))
+
+    def test_classes_are_named_one_by_one_or_once_for_all(self, capsys, tmp_path):
+        grid = tmp_path / "grid.parquet"
+        options = ["--n-features", "40", "--ratio", "0.25", "--importance", "1", "0.5", "--probability", "0.1", "0.02"]
+        assert run(capsys, "theory", "--quantity", "allocate", *options, "--grid", str(grid))[0] == 0
+        columns = self.read(grid)
+        np.testing.assert_array_equal(columns["p"], [0.1, 0.02])
+        for column, values in by_class(40, 10, columns["importance"], columns["p"]).items():
+            np.testing.assert_allclose(columns[column], values, rtol=1e-12, err_msg=column)
+
+    @pytest.mark.parametrize("name", [name for name in THEORY if name not in ("pairs", "welch")])
+    @pytest.mark.parametrize("law", ["constant", "exponential", "half-normal", "beta --law-parameters 2 5"])
+    def test_prints_every_quantity_of_every_law(self, capsys, name, law):
+        arguments = (*THEORY[name][0].split(), "--law", *law.split())
+        code, out, _ = run(capsys, "theory", "--quantity", name.split(",")[0], *arguments)
+        assert code == 0
+        assert ("beta(2, 5) law" if "beta" in law else f"{law} law") in out
+        assert "nan" not in out
+
+    def test_parameters_make_another_law(self, capsys, tmp_path):
+        grid = tmp_path / "grid.parquet"
+        options = ["--ratio", "0.25", "--probability", "0.045", "--law-parameters", "0.5", "2"]
+        assert run(capsys, "theory", *options, "--grid", str(grid))[0] == 0
+        assert self.read(grid)["loss"] == theory.symmetric_optimum(0.25, 0.045, Uniform(0.5, 2.0)).loss
+
+    def test_one_number_over_all_rows_is_printed_once(self, capsys):
+        options, _ = THEORY["allocate"]
+        _, out, _ = run(capsys, "theory", "--quantity", "allocate", *options.split())
+        assert out.count("price") == out.count("total linear loss") == 1
+
+    def test_overwrites_nothing_and_writes_nothing_if_it_cannot_draw(self, capsys, tmp_path):
+        grid, plot = tmp_path / "grid.parquet", tmp_path / "plot.png"
+        arguments = ("theory", "--ratio", "0.1", "--probability", "0.05")
+        bad = ("--grid", str(grid), "--plot", str(tmp_path / "plot.bmp"))
+        assert "`plot` must end in .png, .svg or .pdf, got 'plot.bmp'" in refused(capsys, *arguments, *bad)
+        assert not grid.exists()
+        assert run(capsys, *arguments, "--grid", str(grid), "--plot", str(plot))[0] == 0
+        for written, path in (("--grid", grid), ("--plot", plot)):
+            assert "exists already" in refused(capsys, *arguments, written, str(path))
+
+    @pytest.mark.parametrize("name", QUANTITIES)
+    def test_asks_for_each_axis_that_is_missing_and_refuses_each_that_is_foreign(self, capsys, name):
+        given = {"--n-features": "12", "--n-hidden": "3"}
+        needs = [option(axis) for axis in QUANTITIES[name].needs]
+        takes = [option(axis) for axis in QUANTITIES[name].takes]
+        for missing in needs:
+            others = [word for axis in needs if axis != missing for word in (axis, given.get(axis, "0.5"))]
+            line = refused(capsys, "theory", "--quantity", name, *others)
+            assert f"--quantity {name} must come with at least one value of {missing}" in line
+        complete = [word for axis in needs for word in (axis, given.get(axis, "0.5"))]
+        for foreign in {option(axis) for axis in AXES} - set(takes):
+            line = refused(capsys, "theory", "--quantity", name, *complete, foreign, given.get(foreign, "0.5"))
+            assert f"--quantity {name} must come without {foreign}: it takes {', '.join(takes)}" in line
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ("best", "`quantity` must be one of optimum, bounds, hull"),
+            ("relu --noise-std 0.1 --probability 0.1 --scale 1", "--scale and --bias must be given together"),
+            ("relu --noise-std 0.1 --probability 0.1 --scale 0 --bias 0", "`scale` must be positive, got 0"),
+            ("noise --noise-std -1 --probability 0.1", "`noise_std` must be finite and not negative, got -1"),
+            ("denoiser --z 0 --noise-std 0 --probability 0.1", "`noise_std` must be"),
+            ("welch --n-features 8 --n-hidden 9", "`n_hidden` must be a whole number in [1, 8], got 9"),
+            (
+                "welch --n-features 8 --n-hidden 4 --law constant",
+                "--quantity welch must have the law uniform on [0, 1]",
+            ),
+            ("pairs --ratio 0.5 --probability 0.1 --law constant", "--quantity pairs must have the law uniform on"),
+            ("optimum --ratio 0.5 --probability 0.1 --law beta", "must be alpha and beta of --law beta, got 0 values"),
+            (
+                "optimum --ratio 0.5 --probability 0.1 --law constant --law-parameters 1 2",
+                "`law_parameters` must be value of --law constant, got 2 values",
+            ),
+            (
+                "optimum --ratio 0.5 --probability 0.1 --law beta --law-parameters 0 1",
+                "`alpha` must be in",
+            ),
+            (
+                "allocate --n-features 8 --n-hidden 2 --importance 1 2 --probability 0.1 0.2 0.3",
+                "`importance` must have one value or one for each of 3 classes, got 2",
+            ),
+            (
+                "allocate --n-features 9 --n-hidden 2 --importance 1 2 --probability 0.1",
+                "`n_features` must be one multiple of 2, the number of classes, got 9",
+            ),
+            (
+                "allocate --n-features 8 16 --n-hidden 2 --importance 1 2 --probability 0.1",
+                "`n_features` must be one multiple of 2, the number of classes, got 8, 16",
+            ),
+            ("allocate --n-features 8 --importance 1 --probability 0.1", "exactly one of --ratio and --n-hidden"),
+            (
+                "allocate --n-features 8 --ratio 0.5 --n-hidden 4 --importance 1 --probability 0.1",
+                "exactly one of --ratio and --n-hidden",
+            ),
+            (
+                "allocate --n-features 8 --ratio 1.5 --importance 1 --probability 0.1",
+                "`ratio` must be in (0, 1], got 1.5",
+            ),
+            ("allocate --n-features 0 --ratio 0.5 --importance 1 --probability 0.1", "`n_features` must be a whole"),
+        ],
+    )
+    def test_refuses(self, capsys, options, message):
+        assert message in refused(capsys, "theory", "--quantity", *options.split())
+
+    def test_takes_its_options_from_a_file(self, capsys, tmp_path):
+        path = tmp_path / "run.toml"
+        path.write_text('quantity = "relu"\nnoise_std = [0.1]\nprobability = [0.5]\n')
+        code, out, _ = run(capsys, "theory", "--config", str(path), "--probability", "0.01")
+        assert code == 0
+        assert f"{theory.optimal_relu(0.1, 0.01).loss:.6e}" in out
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -136,7 +400,7 @@ class TestBadInput:
             (["diagnose", "/nowhere"], "config.json is not there"),
             (["reproduce", "--figures", "5"], "`figures` must be among 1, 2, 3, 4, T1, got 5"),
             (["train", "--config", "/nowhere.toml"], "`config` must be a readable file"),
-            (["theory", "--ratio", "--probability", "0.1"], "must each have at least one value"),
+            (["theory", "--ratio", "--probability", "0.1"], "must come with at least one value of --ratio"),
             (["theory", "--ratio", "x", "--probability", "0.1"], "ratio"),
             ([*TRAIN, "--batch-size", "9" * 20], "`batch_size` must be a whole number in [1, 2147483647]"),
             (["nonsense"], "nonsense"),

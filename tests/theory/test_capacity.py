@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from superposition.features import Constant, SparseFeatures
+from superposition.features import Constant, SparseFeatures, Uniform
 from superposition.theory import (
     allocate,
+    capacity,
     hull_optimum,
     loss_gradients,
     optimal_relu,
@@ -110,6 +111,30 @@ def test_limits_of_the_allocation():
 def test_a_hundred_thousand_features_of_few_kinds():
     found = allocate(halves(0.2, n=100_000), 25_000)
     assert found.capacity.sum() == pytest.approx(25_000, abs=1e-6)
+
+
+@pytest.mark.parametrize("law", [Uniform(), Constant()])
+def test_many_probabilities_are_interpolated_to_one_part_in_a_hundred_thousand(law, rng, monkeypatch):
+    features = SparseFeatures(150, 10 ** rng.uniform(-4, -0.1, 150), importance=rng.uniform(0.2, 1, 150), law=law)
+    interpolated = allocate(features, 40)
+    monkeypatch.setattr(capacity, "_MOST_CURVES", 1000)
+    exact = allocate(features, 40)
+    assert interpolated.capacity.sum() == pytest.approx(40, abs=1e-9)
+    assert interpolated.loss == pytest.approx(exact.loss, rel=1e-5)
+    np.testing.assert_allclose(interpolated.capacity, exact.capacity, atol=5e-3)
+
+
+def test_control_a_coarse_table_of_curves_is_seen(rng, monkeypatch):
+    features = SparseFeatures(150, 10 ** rng.uniform(-4, -0.1, 150), importance=rng.uniform(0.2, 1, 150))
+    exact = allocate(features, 40)
+    monkeypatch.setattr(capacity, "_MOST_CURVES", 3)
+    assert abs(allocate(features, 40).loss / exact.loss - 1) > 1e-5
+
+
+def test_a_hundred_thousand_features_of_as_many_kinds():
+    found = allocate(SparseFeatures(100_000, 0.3 * np.arange(1, 100_001) ** -0.5), 500)
+    assert found.capacity.sum() == pytest.approx(500, abs=1e-6)
+    assert found.dropped > 50_000
 
 
 class TestHull:

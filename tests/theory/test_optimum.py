@@ -4,7 +4,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superposition import Constant, Empirical, Uniform
-from superposition.theory import linear_loss, optimal_relu, relu_loss, symmetric_optimum, zero_ratio_loss
+from superposition.theory import (
+    bayes_denoiser,
+    bayes_loss,
+    hull_optimum,
+    linear_loss,
+    loss_gradients,
+    lower_bound,
+    minimal_noise_variance,
+    optimal_relu,
+    relu_loss,
+    symmetric_optimum,
+    upper_bound,
+    zero_ratio_loss,
+)
 from tests.oracles import rectified_loss
 
 LAWS = [Uniform(), Uniform(0.5, 2.0), Constant(), Constant(0.01)]
@@ -193,3 +206,29 @@ def test_broadcasting_equals_scalars(rng):
 def test_bad_arguments_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda two, three: symmetric_optimum(two, three),
+        lambda two, three: linear_loss(two, three),
+        lambda two, three: minimal_noise_variance(two, three),
+        lambda two, three: upper_bound(two, three),
+        lambda two, three: lower_bound(two, three),
+        lambda two, three: hull_optimum(two, three),
+        lambda two, three: loss_gradients(two, three),
+        lambda two, three: bayes_loss(two, three),
+        lambda two, three: bayes_denoiser(0.5, two, three),
+        lambda two, three: relu_loss(1.0, 0.0, two, three),
+    ],
+)
+def test_shapes_that_do_not_broadcast_are_named(call):
+    with pytest.raises(ValueError, match=r"must broadcast to one shape, got shapes .*\(2,\) and \(3,\)"):
+        call(np.array([0.1, 0.2]), np.array([0.1, 0.2, 0.3]))
+
+
+def test_a_probability_that_float64_does_not_resolve_is_refused():
+    assert symmetric_optimum(0.1, 1e-15).loss < symmetric_optimum(0.1, 2e-15).loss
+    with pytest.raises(ValueError, match=r"`probability` must be in \[1e-15, 1\], got 1e-16"):
+        symmetric_optimum(0.1, 1e-16)

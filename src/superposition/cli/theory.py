@@ -1,151 +1,150 @@
 """The command that prints, stores and draws the closed forms."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
+import tyro
+
+import superposition as sp
 from superposition.cli.command import Command, Shares
+from superposition.cli.quantities import AXES, QUANTITIES, Columns, Quantity, described, option
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
     from superposition.features import Law
 
-Quantity = Literal["optimum", "bounds", "hull", "gradients", "scaling"]
+Name = Annotated[str, tyro.conf.arg(metavar=f"{{{','.join(QUANTITIES)}}}", help=described())]
+Ratios = Annotated[Shares, tyro.conf.arg(help_behavior_hint="")]
+Numbers = Annotated[tuple[float, ...], tyro.conf.arg(metavar="X ...", help_behavior_hint="")]
+Counts = Annotated[tuple[int, ...], tyro.conf.arg(metavar="N ...", help_behavior_hint="")]
+
+# Columns whose size is not known beforehand; losses are of their kind.
+_SCIENTIFIC = {"dL/dr", "dL/dp", "p²/r", "p²/r log(1/p)", "posterior variance"}
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Theory(Command):
-    """Print closed forms of the mean-field theory over ratios and probabilities; store or draw them.
+    """Print closed forms of the theory over any of their arguments; store or draw them.
 
-    Losses are per feature in squared feature units; a has no unit; b and σ are in feature units.
+    Each quantity takes the options named with it, and shows every value of one with every value of the others.
+    Losses are per feature in squared feature units; a has no unit; z, b and σ are in feature units.
     """
 
-    ratio: Shares
+    quantity: Name = "optimum"
+    ratio: Ratios = ()
     """Compression ratios n_hidden / n_features."""
-    probability: Shares
-    """Probabilities that a feature is active; every ratio is shown with every probability."""
-    quantity: Quantity = "optimum"
-    """optimum: loss, scale a, bias b, noise σ, linear loss. bounds: every bound, from the oracle that knows the
-    support to the constant. hull: the optimum when features may be given up. gradients: dL/dr and dL/dp.
-    scaling: loss beside p²/r."""
-    law: Literal["uniform", "constant", "exponential", "half-normal"] = "uniform"
-    """Law of active values: uniform on [0, 1], constantly 1, exponential of mean 1, |N(0, 1)|."""
+    probability: Ratios = ()
+    """Probabilities that a feature is active; for allocate, one for all classes or one a class."""
+    noise_std: Numbers = ()
+    """Standard deviations σ of the interference, ≥ 0."""
+    scale: Numbers = ()
+    """Scales a > 0 of the ReLU, its best one if not given."""
+    bias: Numbers = ()
+    """Biases b of the ReLU, its best one if not given."""
+    z: Numbers = ()
+    """Observations of a feature in noise."""
+    importance: Numbers = ()
+    """Importances ≥ 0, one for all classes or one a class."""
+    n_features: Counts = ()
+    """Numbers of features, ≥ 1; for allocate, one multiple of the number of classes."""
+    n_hidden: Counts = ()
+    """Numbers of hidden dimensions, in [1, n_features]; for allocate, one, or --ratio."""
+    law: Literal["uniform", "constant", "exponential", "half-normal", "beta"] = "uniform"
+    """Law of active values: uniform on [0, 1], constantly 1, exponential of mean 1, |N(0, 1)|, beta on [0, 1]."""
+    law_parameters: Numbers = ()
+    """Other parameters of the law: low high; value; scale; scale; alpha beta, which beta needs."""
     grid: Path | None = None
     """Parquet file to write the table to; an existing one is not overwritten."""
     plot: Path | None = None
-    """PNG, SVG or PDF file to draw the losses to; an existing one is not overwritten."""
+    """PNG, SVG or PDF file to draw the table to; an existing one is not overwritten."""
 
     def run(self) -> int:
         """Computes, prints, writes and draws."""
-        import numpy as np
-
         from superposition import _files
 
-        if not (self.ratio and self.probability):
-            raise ValueError("--ratio and --probability must each have at least one value")
+        if self.quantity not in QUANTITIES:
+            raise ValueError(f"`quantity` must be one of {', '.join(QUANTITIES)}, got {self.quantity!r}")
+        quantity = QUANTITIES[self.quantity]
+        given, law = self._axes(quantity), self._law(quantity)
         for path in (self.grid, self.plot):
             if path is not None:
                 _files.refuse_existing(path)
-        p, r = (axis.ravel() for axis in np.meshgrid(self.probability, self.ratio, indexing="ij"))
-        columns = {"ratio": r, "p": p, **_QUANTITIES[self.quantity](r, p, _law(self.law))}
-        table = new_table(*columns, title=f"Mean-field {self.quantity}, {self.law} law")
-        for row in zip(*columns.values(), strict=True):
-            table.add_row(*(_cell(name, value) for name, value in zip(columns, row, strict=True)))
-        show(table)
+        if self.plot is not None and self.plot.suffix not in (".png", ".svg", ".pdf"):
+            raise ValueError(f"`plot` must end in .png, .svg or .pdf, got {self.plot.name!r}")
+        columns, x = quantity.table(given, law)
+        _print(columns, quantity.title + self._law_name(quantity))
         if self.grid is not None:
             _write(columns, self.grid)
         if self.plot is not None:
             from superposition.figures.curves import draw_curves
 
-            draw_curves(columns, self.plot)
+            draw_curves(columns, self.plot, x=x, y=quantity.curves(columns))
             print(f"picture: {self.plot}")
         return 0
 
+    def _axes(self, quantity: Quantity) -> Mapping[str, tuple[float, ...]]:
+        """Returns the axes that were given, in the quantity's order; raises ValueError if it has others."""
+        given = {name for name in AXES if getattr(self, name)}
+        for name in quantity.needs:
+            if name not in given:
+                raise ValueError(f"--quantity {self.quantity} must come with at least one value of {option(name)}")
+        for name in AXES:
+            if name in given and name not in quantity.takes:
+                takes = ", ".join(map(option, quantity.takes))
+                raise ValueError(f"--quantity {self.quantity} must come without {option(name)}: it takes {takes}")
+        return {name: getattr(self, name) for name in quantity.takes if name in given}
 
-def _optimum(r: Any, p: Any, law: "Law") -> dict[str, Any]:
-    from superposition import theory
+    def _law(self, quantity: Quantity) -> "Law":
+        kind = getattr(sp, self.law.title().replace("-", ""))  # half-normal is HalfNormal
+        try:
+            law: Law = kind(*self.law_parameters)
+        except TypeError:
+            names = " and ".join(field.name for field in dataclasses.fields(kind))
+            got = len(self.law_parameters)
+            raise ValueError(f"`law_parameters` must be {names} of --law {self.law}, got {got} values") from None
+        if not quantity.has_law and law != sp.Uniform():
+            raise ValueError(f"--quantity {self.quantity} must have the law uniform on [0, 1], got {law}")
+        return law
 
-    best = theory.symmetric_optimum(r, p, law)
-    linear = theory.linear_loss(r, p, law)
-    return {
-        "loss": best.loss, "scale a": best.scale, "bias b": best.bias, "noise σ": best.noise_std, "linear loss": linear
-    }  # fmt: skip
-
-
-def _bounds(r: Any, p: Any, law: "Law") -> dict[str, Any]:
-    from superposition import theory
-
-    best = theory.symmetric_optimum(r, p, law)
-    return {
-        "oracle support loss": theory.oracle_support_loss(best.noise_std, p, law),
-        "Bayes loss": theory.bayes_loss(best.noise_std, p, law),
-        "loss": best.loss,
-        "upper bound loss": theory.upper_bound(r, p, law),
-        "linear loss": theory.linear_loss(r, p, law),
-        "constant loss": theory.zero_ratio_loss(p, law),
-    }
-
-
-def _hull(r: Any, p: Any, law: "Law") -> dict[str, Any]:
-    from superposition import theory
-
-    found = theory.hull_optimum(r, p, law)
-    symmetric = theory.symmetric_optimum(r, p, law).loss
-    return {"hull loss": found.loss, "loss": symmetric, "share kept": found.kept, "threshold h": found.threshold}
+    def _law_name(self, quantity: Quantity) -> str:
+        if not quantity.has_law:
+            return ""
+        parameters = ", ".join(f"{value:g}" for value in self.law_parameters)
+        return f", {self.law}{parameters and f'({parameters})'} law"
 
 
-def _gradients(r: Any, p: Any, law: "Law") -> dict[str, Any]:
-    from superposition import theory
+def _print(columns: Columns, title: str) -> None:
+    import numpy as np
 
-    found = theory.loss_gradients(r, p, law)
-    return {"loss": found.optimum.loss, "dL/dr": found.ratio, "dL/dp": found.probability}
-
-
-def _scaling(r: Any, p: Any, law: "Law") -> dict[str, Any]:
-    from superposition import theory
-
-    found = theory.scaling(p, r, law)
-    return {"loss": found.loss, "p²/r": found.p2_over_r, "p²/r log(1/p)": found.p2_over_r_log}
+    by_row = {name: values for name, values in columns.items() if np.ndim(values)}
+    table = new_table(*by_row, title=title)
+    for row in zip(*by_row.values(), strict=True):
+        table.add_row(*(_cell(name, value) for name, value in zip(by_row, row, strict=True)))
+    table.caption = "\n".join(f"{name}: {_cell(name, columns[name])}" for name in columns if name not in by_row) or None
+    table.caption_justify = "left"
+    show(table)
 
 
-_QUANTITIES: dict[Quantity, Callable[[Any, Any, "Law"], dict[str, Any]]] = {
-    "optimum": _optimum,
-    "bounds": _bounds,
-    "hull": _hull,
-    "gradients": _gradients,
-    "scaling": _scaling,
-}
-
-
-def _law(name: str) -> "Law":
-    from superposition import features
-
-    match name:
-        case "uniform":
-            return features.Uniform()
-        case "constant":
-            return features.Constant()
-        case "exponential":
-            return features.Exponential()
-        case _:
-            return features.HalfNormal()
-
-
-def _cell(name: str, value: float) -> str:
+def _cell(name: str, value: Any) -> str:
     """Returns a number with the digits that its column needs."""
-    if name in ("ratio", "p"):
-        return f"{value:g}"
-    return f"{value:.6g}" if name in ("scale a", "bias b", "noise σ", "share kept", "threshold h") else f"{value:.6e}"
+    if isinstance(value, Integral):
+        return str(value)
+    return f"{value:.6e}" if name.endswith("loss") or name in _SCIENTIFIC else f"{value:.6g}"
 
 
-def _write(columns: dict[str, Any], path: Path) -> None:
+def _write(columns: Columns, path: Path) -> None:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from superposition import _files
 
+    whole = np.broadcast_arrays(*columns.values())
     with _files.replacing(path) as temporary:
-        pq.write_table(pa.table(columns), temporary)
+        pq.write_table(pa.table(dict(zip(columns, map(np.ascontiguousarray, whole), strict=True))), temporary)
     print(f"table: {path}")

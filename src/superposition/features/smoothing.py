@@ -57,7 +57,7 @@ class Smoothed:
         t, s = threshold / width, width / (high - low)
         z_low, z_high = (low + threshold) / width, (high + threshold) / width
         below, above = ndtr(z_low), ndtr(z_high)
-        density_low, density_high = _capped_density(z_low), _capped_density(z_high)
+        density_low, density_high = normal_density(z_low), normal_density(z_high)
         active = [
             one - other
             for one, other in zip(
@@ -98,7 +98,7 @@ def silent_uniform(low: float, high: float, threshold: FloatArray, width: FloatA
     edges = []
     for edge in (low, high):
         z = (edge + threshold) / width
-        rest, density = ndtr(-z), _capped_density(z)
+        rest, density = ndtr(-z), normal_density(z)
         zz = z * z
         zeroth, first = density - z * rest, (z * density - (zz - 1) * rest) / 2
         second = ((zz + 2) * density - zz * z * rest) / 3
@@ -119,10 +119,6 @@ def _active_integrals(z: FloatArray, mass: FloatArray, density: FloatArray) -> t
     return z * mass + density, ((zz - 1) * mass + z * density) / 2, (zz * z * mass + (zz + 2) * density) / 3
 
 
-def _capped_density(z: FloatArray) -> FloatArray:
-    return normal_density(np.clip(z, -_FAR, _FAR))
-
-
 def _sum(weights: FloatArray, function: FloatArray) -> FloatArray:
     return np.asarray(np.einsum("...k,...k->...", weights, function))
 
@@ -134,5 +130,5 @@ def standardised(mean: FloatArray, std: FloatArray) -> FloatArray:
 
 
 def normal_density(z: FloatArray) -> FloatArray:
-    """Returns φ(z)."""
-    return np.asarray(_INVERSE_SQRT_TAU * np.exp(-0.5 * z * z))
+    """Returns φ(z); at least 4e-305, for subnormal numbers are several times slower."""
+    return np.asarray(_INVERSE_SQRT_TAU * np.exp(np.maximum(-0.5 * z * z, -700.0)))

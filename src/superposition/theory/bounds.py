@@ -14,6 +14,7 @@ from superposition.features.smoothing import normal_density
 from superposition.theory.linear import minimal_noise_variance
 from superposition.theory.optimum import symmetric_optimum
 from superposition.theory.rectified import relu_loss
+from superposition.theory.shapes import broadcast, plain
 
 
 def upper_bound(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
@@ -35,8 +36,8 @@ def upper_bound(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | Non
     >>> upper_bound(0.25, 0.045) > symmetric_optimum(0.25, 0.045).loss
     True
     """
-    p = _checks.probability(probability)
-    sigma = np.sqrt(minimal_noise_variance(ratio, p, law))
+    r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
+    sigma = np.sqrt(minimal_noise_variance(r, p, law))
     return relu_loss(1.0, -sigma * np.sqrt(2 * np.log(1 / p)), sigma, p, law)
 
 
@@ -58,8 +59,9 @@ def lower_bound(noise_std: npt.ArrayLike, probability: npt.ArrayLike) -> Any:
     >>> lower_bound(0.2, 0.045) < 0.0012
     True
     """
-    sigma, p = np.broadcast_arrays(
-        _checks.finite("noise_std", noise_std, non_negative=True), _checks.probability(probability)
+    sigma, p = broadcast(
+        noise_std=_checks.finite("noise_std", noise_std, non_negative=True),
+        probability=_checks.probability(probability),
     )
     inside = 1 - 2 * normal_density(np.array(1.0)) / (2 * ndtr(1.0) - 1)
     constant = (2 * ndtr(1.0) - 1) * inside
@@ -68,7 +70,7 @@ def lower_bound(noise_std: npt.ArrayLike, probability: npt.ArrayLike) -> Any:
     high, low = (1 - safe) / safe, np.ones_like(safe)
     mass = safe * (_ramp(high) - _ramp(low) - _ramp(-low) + _ramp(-high))
     loss = np.where(sigma > 0, p * constant * sigma**2 * np.where(sigma < 0.5, mass, 0.0), 0.0)
-    return float(loss) if loss.ndim == 0 else loss
+    return plain(loss)
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,9 @@ def scaling(probability: npt.ArrayLike, ratio: npt.ArrayLike, law: Law | None = 
     >>> round(found.probability_exponent, 1), round(found.ratio_exponent, 1)
     (1.9, -1.1)
     """
-    p, r = np.broadcast_arrays(
-        _checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
-        _checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
+    p, r = broadcast(
+        probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
+        ratio=_checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
     )
     loss = np.asarray(symmetric_optimum(r, p, law or Uniform()).loss)
     columns = {"p": np.log(p).ravel(), "r": np.log(r).ravel()}

@@ -1,5 +1,6 @@
 """The capacity theorem: how to share n_hidden dimensions among features of any importance and probability."""
 
+import bisect
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq, elementwise
+from scipy.special import expit, logit
 
 from superposition import _checks
 from superposition._checks import FloatArray
@@ -14,10 +16,16 @@ from superposition.features import Law, SparseFeatures, Uniform
 from superposition.theory.gradients import loss_gradients
 from superposition.theory.linear import zero_ratio_loss
 from superposition.theory.optimum import optimal_relu, symmetric_optimum
+from superposition.theory.shapes import broadcast, plain
 
 _SCAN = np.concatenate([np.geomspace(1e-13, 0.02, 160), np.linspace(0.025, 0.995, 130)])
+# Capacities of a demand curve, as 1 − h: dense near h = 1, where the slope changes fastest on a logarithmic scale.
 _NEAR_ONE = np.geomspace(1e-7, 1e-3, 60)
-_TABLE = 1200
+_AWAY_FROM_ONE = np.linspace(0, 1, 401)[1:]
+_TABLE = 2049
+_MOST_CURVES = 64
+# The log price of what is not scarce.
+_FREE = -1e300
 
 
 @dataclass(frozen=True)
@@ -77,17 +85,16 @@ def hull_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | No
     (True, 0.162)
     """
     law = law or Uniform()
-    r, p = np.broadcast_arrays(
-        _checks.ratio(ratio), _checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True)
+    r, p = broadcast(
+        ratio=_checks.ratio(ratio),
+        probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
     )
     distinct, which = np.unique(p, return_inverse=True)
     threshold = _thresholds(distinct, law)[which].reshape(p.shape)
     kept = np.minimum(1.0, r / threshold)
     loss = kept * np.asarray(symmetric_optimum(np.maximum(r, threshold), p, law).loss)
     loss = loss + (1 - kept) * np.asarray(zero_ratio_loss(p, law))
-    if r.ndim == 0:
-        return HullOptimum(float(loss), float(kept), float(threshold))
-    return HullOptimum(loss, kept, threshold)
+    return HullOptimum(plain(loss), plain(kept), plain(threshold))
 
 
 def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
@@ -98,7 +105,9 @@ def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
     M_i ℓ_i′(h_i) for every feature that is kept; a feature is given up where the chord of its ℓ is not worth the
     price. In a class of equal features at that margin some are kept and some given up, a whole number of them.
 
-    Equal features are grouped: time grows with the number of distinct (probability, importance) pairs.
+    Equal features are grouped: time grows with the number of distinct (probability, importance) pairs. Of more
+    than 64 distinct probabilities the shares are interpolated, which costs some 1e-6 of the loss; the loss reported
+    is that of the shares given.
 
     Args:
         features: Any probabilities in (0, 1) and importances.
@@ -120,91 +129,138 @@ def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
     p, importance = features.per_feature(features.probability), features.per_feature(features.importance)
     _checks.in_interval("probability", p, 0, 1, open_low=True, open_high=True)
     classes, which, counts = np.unique(np.stack([p, importance]), axis=1, return_inverse=True, return_counts=True)
-    market = _Market.of(classes[0], classes[1], counts, features.law)
-    kept, price = market.clear(n_hidden)
-    return _allocation(features, which, market, kept, price, n_hidden)
+    with np.errstate(divide="ignore"):
+        market = _Market(np.log(classes[1]), counts, _Demand.of(classes[0], features.law))
+    kept, log_price = market.clear(n_hidden)
+    return _allocation(features, which, market, kept, log_price, n_hidden)
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """The capacity that a feature of importance 1 wants at a price, h with −ℓ′(h) = price, for several p.
+
+    Tabulated, evenly in log(−ℓ′) from where h is 1 to where ℓ turns concave, at each p or, of many, at
+    _MOST_CURVES between which it is linear in logit p. Errors of h count in the loss in second order only.
+
+    Attributes:
+        flattest: log(−ℓ′) at h = 1, one a p.
+        steepest: log(−ℓ′) where ℓ turns concave, one a p.
+        threshold: Capacity at which the chord from ℓ(0) touches ℓ, one a p.
+        margin: log(−ℓ′) there: the dearest price worth paying, one a p.
+        table: h, one row a curve.
+        left: Row of the curve below each p.
+        weight: Share of the curve above it, in [0, 1].
+    """
+
+    flattest: FloatArray
+    steepest: FloatArray
+    threshold: FloatArray
+    margin: FloatArray
+    table: FloatArray
+    left: npt.NDArray[np.intp]
+    weight: FloatArray
+
+    @classmethod
+    def of(cls, p: FloatArray, law: Law) -> "_Demand":
+        distinct, place = np.unique(p, return_inverse=True)
+        if distinct.size <= _MOST_CURVES:
+            knots, left, weight = distinct, place, np.zeros(p.size)
+        else:
+            low, high = logit(distinct[[0, -1]])
+            knots = expit(np.linspace(low, high, _MOST_CURVES))
+            along = (logit(p) - low) / (high - low) * (_MOST_CURVES - 1)
+            left = np.clip(along.astype(np.intp), 0, _MOST_CURVES - 2)
+            weight = along - left
+        threshold = _thresholds(knots, law)
+        below_one = np.column_stack(
+            [
+                np.tile(_NEAR_ONE, (knots.size, 1)),
+                _NEAR_ONE[-1] + np.outer(1 - _NEAR_ONE[-1] - threshold / 2, _AWAY_FROM_ONE),
+            ]
+        )
+        logs = np.log(-np.asarray(loss_gradients(1 - below_one, knots[:, None], law).ratio))
+        table = np.array([_inverted(row, 1 - missing) for row, missing in zip(logs, below_one, strict=True)])
+        margin = np.log(-np.asarray(loss_gradients(threshold, knots, law).ratio))
+        above = np.minimum(left + 1, knots.size - 1)
+        flattest, steepest, threshold, margin = (
+            (1 - weight) * values[left] + weight * values[above]
+            for values in (logs[:, 0], logs.max(axis=1), threshold, margin)
+        )
+        return cls(flattest, steepest, threshold, margin, table, left, weight)
+
+    def at(self, log_price: FloatArray) -> FloatArray:
+        """Returns h for one price each."""
+        along = np.clip((log_price - self.flattest) / (self.steepest - self.flattest), 0, 1) * (_TABLE - 1)
+        column = np.minimum(along.astype(np.intp), _TABLE - 2)
+        part, right = along - column, np.minimum(self.left + 1, len(self.table) - 1)
+
+        def on(row: npt.NDArray[np.intp]) -> FloatArray:
+            return np.asarray((1 - part) * self.table[row, column] + part * self.table[row, column + 1])
+
+        return np.asarray((1 - self.weight) * on(self.left) + self.weight * on(right))
 
 
 @dataclass(frozen=True)
 class _Market:
-    """Classes of equal features and their demand for capacity at a price.
+    """Classes of equal features, what they want at a price, and the price at which it can be had.
 
     Attributes:
-        importance: M of each class.
+        log_importance: log M of each class; −inf for one that nobody values.
         counts: Number of features of each class.
-        curve: Index of each class's curve.
-        inverses: One a distinct probability: capacity as a function of log(−ℓ′), from 1 down to where ℓ turns concave.
-        touching: Capacity at which the chord from ℓ(0) touches ℓ, and the chord's slope, for each curve.
+        demand: Capacity wanted by a feature of each class, of importance 1.
     """
 
-    importance: FloatArray
+    log_importance: FloatArray
     counts: npt.NDArray[np.intp]
-    curve: npt.NDArray[np.intp]
-    inverses: tuple[PchipInterpolator, ...]
-    touching: tuple[tuple[float, float], ...]
-
-    @classmethod
-    def of(cls, p: FloatArray, importance: FloatArray, counts: npt.NDArray[np.intp], law: Law) -> "_Market":
-        distinct, curve = np.unique(p, return_inverse=True)
-        thresholds = _thresholds(distinct, law)
-        inverses, touching = [], []
-        for probability, threshold in zip(distinct, thresholds, strict=True):
-            # Denser towards h = 1, where the slope changes fastest on a logarithmic scale.
-            grid = 1 - np.unique(np.concatenate([_NEAR_ONE, np.linspace(_NEAR_ONE[-1], 1 - threshold / 2, _TABLE)]))
-            slopes = -np.asarray(loss_gradients(grid, probability, law).ratio)
-            convex = int(np.argmax(np.append(np.diff(slopes) <= 0, True))) + 1
-            inverses.append(PchipInterpolator(np.log(slopes[:convex]), grid[:convex]))
-            touching.append((float(threshold), -float(loss_gradients(threshold, probability, law).ratio)))
-        return cls(importance, counts, curve, tuple(inverses), tuple(touching))
+    demand: _Demand
 
     def clear(self, n_hidden: int) -> tuple[npt.NDArray[np.intp], float]:
-        """Returns how many features of each class are kept, and the price at which n_hidden is shared out."""
-        margins = self.importance * np.array([self.touching[index][1] for index in self.curve])
-        valued = np.where(self.importance > 0, self.counts, 0)
+        """Returns how many features of each class are kept, and the log price at which n_hidden is shared out."""
+        margins = self.log_importance + self.demand.margin
+        valued = np.where(np.isfinite(margins), self.counts, 0)
         if valued.sum() <= n_hidden:
-            return valued, 0.0
-        low, high = 1e-12 * margins[margins > 0].min(), margins.max()
-        while high / low > 1 + 1e-12:
-            middle = float(np.sqrt(low * high))
-            if self._demand(middle, np.where(margins > middle, valued, 0)) > n_hidden:
-                low = middle
-            else:
-                high = middle
-        kept = np.where(margins > high * (1 + 1e-9), valued, 0)
-        # What the others leave goes to the classes at the margin, each kept feature at the touching capacity.
-        for index in np.flatnonzero((valued > 0) & (kept == 0) & (margins >= low * (1 - 1e-9))):
-            room = (n_hidden - self._demand(high, kept)) / self.touching[self.curve[index]][0]
-            kept[index] = min(max(round(room), 0 if kept.any() else 1), self.counts[index])
+            return valued, _FREE
+        order = np.argsort(-margins, kind="stable")[: np.count_nonzero(valued)]
+
+        def kept_before(place: int) -> npt.NDArray[np.intp]:
+            kept = np.zeros_like(valued)
+            kept[order[:place]] = valued[order[:place]]
+            return kept
+
+        def wanted(place: int) -> float:
+            return self._wanted(margins[order[place]], kept_before(place))
+
+        # The class at the margin: those before it fit in at the price at which it is given up, it does not wholly.
+        place = bisect.bisect_right(range(order.size), float(n_hidden), key=wanted) - 1
+        last, kept = order[place], kept_before(place)
+        room = (n_hidden - wanted(place)) / self.demand.threshold[last]
+        kept[last] = min(max(round(room), 0 if place else 1), self.counts[last])
+        while self._wanted(np.inf, kept) > n_hidden:
+            kept[last] -= 1
         return kept, self._price(kept, n_hidden)
 
-    def shares(self, price: float, kept: npt.NDArray[np.intp]) -> FloatArray:
+    def shares(self, log_price: float, kept: npt.NDArray[np.intp]) -> FloatArray:
         """Returns the capacity of each kept feature of a class at a price; 0 for a class of which none is kept."""
-        shares = np.zeros(self.importance.size)
-        for index, inverse in enumerate(self.inverses):
-            mine = (self.curve == index) & (kept > 0)
-            if mine.any():
-                wanted = np.log(max(price, 1e-300) / self.importance[mine])
-                logs = inverse.x
-                inside = inverse(np.clip(wanted, logs[0], logs[-1]))
-                shares[mine] = np.where(wanted < logs[0], 1.0, inside)
-        return shares
+        return np.where(kept > 0, self.demand.at(log_price - self.log_importance), 0.0)
 
     def _price(self, kept: npt.NDArray[np.intp], n_hidden: int) -> float:
-        """Returns the price at which the kept features want n_hidden in all."""
+        """Returns the log price at which the kept features want n_hidden in all."""
         if kept.sum() <= n_hidden:
-            return 0.0
+            return _FREE
         here = kept > 0
-        steepest = np.exp([self.inverses[index].x[-1] for index in self.curve[here]])
-        flattest = np.exp([self.inverses[index].x[0] for index in self.curve[here]])
-        low, high = (flattest * self.importance[here]).min(), (steepest * self.importance[here]).max()
+        low = (self.demand.flattest + self.log_importance)[here].min()
+        high = (self.demand.steepest + self.log_importance)[here].max()
+        return float(brentq(lambda log_price: self._wanted(log_price, kept) - n_hidden, low, high, xtol=1e-14))
 
-        def excess(log_price: float) -> float:
-            return self._demand(float(np.exp(log_price)), kept) - n_hidden
+    def _wanted(self, log_price: float, kept: npt.NDArray[np.intp]) -> float:
+        return float((kept * self.shares(log_price, kept)).sum())
 
-        return float(np.exp(brentq(excess, np.log(low) - 1e-9, np.log(high), xtol=1e-14)))
 
-    def _demand(self, price: float, kept: npt.NDArray[np.intp]) -> float:
-        return float((kept * self.shares(price, kept)).sum())
+def _inverted(logs: FloatArray, h: FloatArray) -> FloatArray:
+    """Returns h at evenly spaced log(−ℓ′), from values at falling h; only where they rise can a market clear."""
+    rises = np.append(True, logs[1:] > np.maximum.accumulate(logs)[:-1])
+    inverse = PchipInterpolator(logs[rises], h[rises])
+    return np.append(1.0, inverse(np.linspace(logs[0], logs.max(), _TABLE)[1:]))
 
 
 def _thresholds(p: FloatArray, law: Law) -> FloatArray:
@@ -227,11 +283,11 @@ def _allocation(
     which: npt.NDArray[np.intp],
     market: _Market,
     kept: npt.NDArray[np.intp],
-    price: float,
+    log_price: float,
     n_hidden: int,
 ) -> Allocation:
     """Returns the allocation, feature by feature; of a class at the margin the first ones are kept."""
-    shares = market.shares(price, kept)
+    shares = market.shares(log_price, kept)
     # Exactly n_hidden, and what nobody values is spread over the features of no importance.
     order = np.argsort(which, kind="stable")
     starts = np.concatenate([[0], np.cumsum(market.counts)[:-1]])
@@ -256,6 +312,6 @@ def _allocation(
         scale=np.where(is_kept, best.scale[back], 0.0),
         bias=np.where(is_kept, best.bias[back], mean),
         loss=float((features.per_feature(features.importance) * loss).mean()),
-        price=price,
+        price=float(np.exp(log_price)),
         dropped=int((~is_kept).sum()),
     )

@@ -11,6 +11,7 @@ from superposition.features import Law, Uniform
 from superposition.theory.linear import zero_ratio_loss
 from superposition.theory.optimum import Optimum, symmetric_optimum
 from superposition.theory.rectified import Problem
+from superposition.theory.shapes import broadcast, plain
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ def loss_gradients(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     -0.024472
     """
     law = law or Uniform()
-    r, p = np.broadcast_arrays(
-        _checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
-        _checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
+    r, p = broadcast(
+        ratio=_checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
+        probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
     )
     best = symmetric_optimum(r, p, law)
     scale, bias, sigma = (np.ravel(value) for value in (best.scale, best.bias, best.noise_std))
@@ -63,6 +64,4 @@ def loss_gradients(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     variance_slope = law.second_moment - 2 * p * law.mean**2
     by_ratio = -np.asarray(zero_ratio_loss(p, law)) / r**2 * price
     by_probability = difference + (1 / r - 1) * variance_slope * price
-    if r.ndim == 0:
-        return Gradients(best, float(by_ratio), float(by_probability), best.loss)
-    return Gradients(best, by_ratio, by_probability, best.loss)
+    return Gradients(best, plain(by_ratio), plain(by_probability), best.loss)

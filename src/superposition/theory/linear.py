@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from superposition import _checks
 from superposition.features import Law, SparseFeatures, Uniform
+from superposition.theory.shapes import broadcast, plain
 
 
 def zero_ratio_loss(probability: npt.ArrayLike, law: Law | None = None) -> Any:
@@ -29,7 +30,7 @@ def zero_ratio_loss(probability: npt.ArrayLike, law: Law | None = None) -> Any:
     """
     law = law or Uniform()
     p = _checks.probability(probability)
-    return _plain(law.sparse_variance(p))
+    return plain(law.sparse_variance(p))
 
 
 def linear_loss(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
@@ -51,7 +52,8 @@ def linear_loss(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | Non
     >>> round(linear_loss(0.25, 0.045), 10)
     0.0108703125
     """
-    return _plain((1 - _checks.ratio(ratio)) * zero_ratio_loss(probability, law))
+    r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
+    return plain((1 - r) * zero_ratio_loss(p, law))
 
 
 def weighted_linear_loss(features: SparseFeatures, n_hidden: int) -> float:
@@ -89,10 +91,5 @@ def minimal_noise_variance(ratio: npt.ArrayLike, probability: npt.ArrayLike, law
     >>> round(minimal_noise_variance(0.25, 0.045), 8)
     0.04348125
     """
-    r = _checks.ratio(ratio)
-    return _plain(zero_ratio_loss(probability, law) * ((1 - r) / r))
-
-
-def _plain(value: Any) -> Any:
-    """Returns a float for a scalar result, an array otherwise."""
-    return float(value) if np.ndim(value) == 0 else value
+    r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
+    return plain(zero_ratio_loss(p, law) * ((1 - r) / r))

@@ -12,11 +12,17 @@ from superposition._checks import FloatArray
 from superposition.features import Law, Uniform
 from superposition.theory.linear import minimal_noise_variance
 from superposition.theory.rectified import Problem
+from superposition.theory.shapes import broadcast, plain
 
-# The scan of t = β/σ: rectifying optima lie in [−13, 10]; beyond lies only the linear one, at t ≈ σ E x / Var x.
-_RECTIFYING_SCAN = np.array([-13, -9, -7, -6, -5, -4, -3.25, -2.5, -1.75, -1, -0.25, 0.5, 1.5, 3, 6, 10])
+# The scan of t = β/σ. Rectifying optima lie between −√(2 log 1/p) − 5, of which these are shares, and 10; beyond
+# lies only the linear one, at t ≈ σ E x / Var x.
+_NEGATIVE_SCAN = np.array([1, 0.7, 0.55, 0.42, 0.3, 0.2, 0.1, 0.02])
+_POSITIVE_SCAN = np.array([0.5, 1.5, 3, 6, 10])
 _LINEAR_SCAN = np.geomspace(0.05, 1.0, 3)
+# Of t; the loss feels it in second order only.
 _TOLERANCES = {"xatol": 1e-10, "xrtol": 1e-10}
+# Below it the slopes at the optimum are differences that float64 does not resolve.
+_LEAST_PROBABILITY = 1e-15
 _CHUNK = 2048
 
 
@@ -45,7 +51,7 @@ def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law 
 
     Args:
         noise_std: σ ≥ 0, in feature units.
-        probability: Probability of being active, in (0, 1]; broadcast with `noise_std`.
+        probability: Probability of being active, in [1e-15, 1]; broadcast with `noise_std`.
         law: Law of active values; Uniform() if not given.
 
     Returns:
@@ -60,17 +66,16 @@ def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law 
     1.2892
     """
     law = law or Uniform()
-    sigma, p = np.broadcast_arrays(
-        _checks.finite("noise_std", noise_std, non_negative=True), _checks.probability(probability)
+    sigma, p = broadcast(
+        noise_std=_checks.finite("noise_std", noise_std, non_negative=True),
+        probability=_checks.in_interval("probability", probability, _LEAST_PROBABILITY, 1),
     )
     loss, scale, bias = np.zeros(sigma.size), np.ones(sigma.size), np.zeros(sigma.size)
     noisy = np.flatnonzero(sigma > 0)
     for start in range(0, noisy.size, _CHUNK):
         chunk = noisy[start : start + _CHUNK]
         loss[chunk], scale[chunk], bias[chunk] = _optimise(Problem(sigma.ravel()[chunk], p.ravel()[chunk], law))
-    if sigma.ndim == 0:
-        return Optimum(float(loss[0]), float(scale[0]), float(bias[0]), float(sigma))
-    return Optimum(loss.reshape(sigma.shape), scale.reshape(sigma.shape), bias.reshape(sigma.shape), sigma.copy())
+    return Optimum(*(plain(value.reshape(sigma.shape)) for value in (loss, scale, bias, sigma.copy())))
 
 
 def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Optimum:
@@ -80,7 +85,7 @@ def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law
 
     Args:
         ratio: n_hidden / n_features, in (0, 1].
-        probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
+        probability: Probability of being active, in [1e-15, 1]; broadcast with `ratio`.
         law: Law of active values; Uniform() if not given.
 
     Returns:
@@ -94,7 +99,7 @@ def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law
     >>> round(symmetric_optimum(ratio=0.25, probability=0.045).loss, 9)
     0.004855798
     """
-    r, p = np.broadcast_arrays(_checks.ratio(ratio), _checks.probability(probability))
+    r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
     return optimal_relu(np.sqrt(minimal_noise_variance(r, p, law)), p, law)
 
 
@@ -104,8 +109,10 @@ def _optimise(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     mean, variance = p * law.mean, law.sparse_variance(p)
     # Var x = 0 (a constant that is always on) has no linear regime to look for.
     linear = np.where(variance > 0, sigma * mean / np.where(variance > 0, variance, 1.0), 0.0)
-    beyond = _RECTIFYING_SCAN[-1] + (10.0 + 2 * linear[:, None]) * _LINEAR_SCAN
-    t = np.concatenate([np.broadcast_to(_RECTIFYING_SCAN, (sigma.size, _RECTIFYING_SCAN.size)), beyond], axis=1)
+    negative = -(5 + np.sqrt(-2 * np.log(p)))[:, None] * _NEGATIVE_SCAN
+    positive = np.broadcast_to(_POSITIVE_SCAN, (sigma.size, _POSITIVE_SCAN.size))
+    beyond = _POSITIVE_SCAN[-1] + (10 + 2 * linear[:, None]) * _LINEAR_SCAN
+    t = np.hstack([negative, positive, beyond])
 
     def slope(t: FloatArray, sigma: FloatArray, p: FloatArray) -> FloatArray:
         return Problem(sigma, p, law).best_scale_and_slope(t * sigma)[1]

@@ -11,6 +11,7 @@ from scipy.special import expit
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition.features import Law, Uniform
+from superposition.theory.shapes import broadcast, plain
 
 # Panels of the observation around the spike and the law's edges, in units of σ: half a σ each, for the passage
 # from "inactive" to "active" is several times narrower than σ at small p.
@@ -57,7 +58,9 @@ def bayes_denoiser(
     0.599986
     """
     law = law or Uniform()
-    z, sigma, p = np.broadcast_arrays(_checks.finite("z", z), _positive(noise_std), _checks.probability(probability))
+    z, sigma, p = broadcast(
+        z=_checks.finite("z", z), noise_std=_positive(noise_std), probability=_checks.probability(probability)
+    )
     mean, variance = np.empty(z.size), np.empty(z.size)
     settings, which = np.unique(np.stack([sigma.ravel(), p.ravel()]), axis=1, return_inverse=True)
     for index, (one_sigma, one_p) in enumerate(settings.T):
@@ -66,9 +69,7 @@ def bayes_denoiser(
             part = here[start : start + 4096]
             active = _ActivePart.of(z.ravel()[part], float(one_sigma), law)
             mean[part], variance[part] = active.mixed_with_spike(float(one_p))
-    if z.ndim == 0:
-        return Posterior(float(mean[0]), float(variance[0]))
-    return Posterior(mean.reshape(z.shape), variance.reshape(z.shape))
+    return Posterior(plain(mean.reshape(z.shape)), plain(variance.reshape(z.shape)))
 
 
 def bayes_loss(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
@@ -169,14 +170,15 @@ class _ActivePart:
 
 def _integrated(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law, *, knows_support: bool) -> Any:
     """Integrates the posterior variance over the observation, entry by entry."""
-    sigma, p = np.broadcast_arrays(
-        _checks.finite("noise_std", noise_std, non_negative=True), _checks.probability(probability)
+    sigma, p = broadcast(
+        noise_std=_checks.finite("noise_std", noise_std, non_negative=True),
+        probability=_checks.probability(probability),
     )
     losses = np.zeros(sigma.size)
     for index, (one_sigma, one_p) in enumerate(zip(sigma.ravel(), p.ravel(), strict=True)):
         if one_sigma > 0:
             losses[index] = _loss(float(one_sigma), float(one_p), law, knows_support=knows_support)
-    return float(losses[0]) if sigma.ndim == 0 else losses.reshape(sigma.shape)
+    return plain(losses.reshape(sigma.shape))
 
 
 def _loss(sigma: float, p: float, law: Law, *, knows_support: bool) -> float:

@@ -11,6 +11,7 @@ from superposition import _checks
 from superposition._checks import FloatArray
 from superposition.features import Law, Uniform
 from superposition.features.smoothing import normal_density, standardised
+from superposition.theory.shapes import broadcast, plain
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,6 @@ def relu_loss(
         raise ValueError(f"`scale` must be positive, got {float(a.min()):g}: the mean-field form needs a > 0")
     b = _checks.finite("bias", bias)
     sigma = _checks.finite("noise_std", noise_std, non_negative=True)
-    a, b, sigma, p = np.broadcast_arrays(a, b, sigma, _checks.probability(probability))
+    a, b, sigma, p = broadcast(scale=a, bias=b, noise_std=sigma, probability=_checks.probability(probability))
     loss = Problem(sigma.ravel(), p.ravel(), law or Uniform()).loss(a.ravel(), b.ravel())
-    return float(loss[0]) if a.ndim == 0 else loss.reshape(a.shape)
+    return plain(loss.reshape(a.shape))
