@@ -94,24 +94,25 @@ def test_draws_of_every_dtype_and_size(law, dtype):
     assert isinstance(law, Constant) or not torch.equal(law.draw(1000, seeded(1), dtype), values)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("probability", [0.03, 0.6])
-def test_uniform_batches_are_the_naive_ones(dtype, probability):
-    law = Uniform(0.5, 2.0)
-    batch = SparseFeatures(30, probability, law).sample_sparse(40, seeded(3), dtype=dtype)
-    generator = seeded(3)
-    positions = SparseFeatures(30, probability, Constant()).sample_sparse(40, generator).positions
-    uniforms = torch.rand(len(positions), generator=generator, dtype=dtype)
-    assert torch.equal(batch.positions, positions)
-    assert torch.equal(batch.values, 0.5 + 1.5 * uniforms)
+def naive(generator):
+    """NumPy's generator as a batch seeds it."""
+    return np.random.Generator(np.random.SFC64(int(torch.randint(2**63 - 1, (), generator=generator))))
 
 
-def test_known_uniform_batch():
+def test_known_batch_of_geometric_gaps():
+    batch = SparseFeatures(30, 0.03, Uniform(0.5, 2.0)).sample_sparse(40, seeded(3), dtype=torch.float64)
+    random = naive(seeded(3))
+    gaps = np.floor(random.standard_exponential(36 + 36 + 10) / -np.log1p(-0.03)).astype(int) + 1
+    positions = np.cumsum(gaps) - 1
+    assert batch.positions.tolist() == (kept := positions[positions < 1200]).tolist()
+    np.testing.assert_allclose(batch.values, 0.5 + 1.5 * random.random(len(kept)), rtol=1e-15)
+
+
+def test_known_batch_of_coins():
     batch = SparseFeatures(5, 0.5).sample_sparse(2, seeded(7))
-    torch.manual_seed(7)
-    coins = torch.rand(10, dtype=torch.float64)
-    assert torch.equal(batch.positions, torch.nonzero(coins < 0.5).squeeze(1))
-    assert torch.equal(batch.values, torch.rand(len(batch.positions)))
+    random = naive(seeded(7))
+    assert batch.positions.tolist() == np.flatnonzero(random.random(10) < 0.5).tolist()
+    assert batch.values.tolist() == random.random(len(batch.positions), dtype=np.float32).tolist()
 
 
 @pytest.mark.cuda

@@ -62,8 +62,9 @@ class Law(abc.ABC):
     def draw(self, n: int, generator: "torch.Generator", dtype: "torch.dtype") -> "torch.Tensor":
         """Returns n independent values on the generator's device, whose state alone decides them."""
         from superposition.features.drawing import draw_values
+        from superposition.features.source import source_of
 
-        return draw_values(self, n, generator, dtype)
+        return draw_values(self, n, source_of(generator), dtype)
 
     @abc.abstractmethod
     def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
