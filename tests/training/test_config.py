@@ -29,6 +29,7 @@ def weights(config):
         {"warm_up": 0.5},
         {"decay": "none"},
         {"stop_window": 1},
+        {"precision": "bfloat16"},
     ],
     ids=str,
 )
@@ -45,7 +46,7 @@ def test_known_values_of_the_paper():
     paper = TrainingConfig.paper()
     assert dataclasses.asdict(paper) == {
         "n_steps": 500_000, "batch_size": 1024, "learning_rate": 3e-3, "rate_cap": inf, "betas": (0.9, 0.999),
-        "epsilon": 1e-8, "warm_up": 0.0, "decay": "none", "stop_window": 200,
+        "epsilon": 1e-8, "warm_up": 0.0, "decay": "none", "stop_window": 200, "precision": "float32",
     }  # fmt: skip
     assert paper.peak_rate(512, 128, 0.045) == pytest.approx(3e-3 / sqrt(512))
     assert {paper.rate_factor(step) for step in (0, 1, 1000, 499_999)} == {1.0}

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 import tyro
 
 from superposition.cli.command import FAILED, INTERRUPTED, Command, Sized
-from superposition.cli.tables import loss_table, new_table, show, symmetry_table
+from superposition.cli.tables import (
+    interference_table,
+    loss_table,
+    new_table,
+    show,
+    split_table,
+    structure_table,
+    symmetry_table,
+)
 
 if TYPE_CHECKING:
     from superposition.training import Run
+
+# Of more dimensions than these the eigenvalues take minutes.
+_LARGEST_SPECTRUM = 2048
 
 
 @final
@@ -30,6 +41,8 @@ class Train(Sized):
     """Number of steps (the most steps, with protocol paper); the protocol's own if not given."""
     batch_size: Annotated[int, tyro.conf.arg(metavar="N")] = 1024
     """Samples a step, ≥ 1."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16 rounds the factors of dense products: several times faster where there are units for it."""
     n_held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 100_000
     """Samples of the held-out loss, ≥ 1."""
     device: str = "cpu"
@@ -43,7 +56,7 @@ class Train(Sized):
         from superposition.training import TrainingConfig, train
         from superposition.training.config import INITIALIZATION
 
-        config = TrainingConfig.named(self.protocol).replace(batch_size=self.batch_size)
+        config = TrainingConfig.named(self.protocol).replace(batch_size=self.batch_size, precision=self.precision)
         if self.n_steps is not None:
             config = config.replace(n_steps=self.n_steps)
         if self.resume and self.out is None:
@@ -124,7 +137,7 @@ class Rug(Sized):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Diagnose(Command):
-    """Print the symmetry statistics of a saved model beside the mean-field prediction."""
+    """Print the symmetry and interference of a saved model, and where its loss comes from, beside the prediction."""
 
     folder: tyro.conf.Positional[Path]
     """Folder of a saved model."""
@@ -133,7 +146,7 @@ class Diagnose(Command):
 
     def run(self) -> int:
         """Prints the tables."""
-        from superposition.diagnostics import held_out_loss, symmetry
+        from superposition.diagnostics import held_out_loss, interference, loss_split, spectrum, symmetry
         from superposition.models import load_with_features
 
         loaded = load_with_features(self.folder)
@@ -141,10 +154,18 @@ class Diagnose(Command):
             raise ValueError(
                 f"{self.folder} must hold the features too, but only the model was saved: save with features="
             )
-        loss = held_out_loss(loaded.model, loaded.features, n_samples=self.n_held_out)
-        kind = type(loaded.model).__name__
-        show(loss_table(str(loss), loaded.features, loaded.model.n_hidden, kind))
-        show(symmetry_table(symmetry(loaded.model, loaded.features), loaded.features, loaded.model.n_hidden, kind))
+        model, features = loaded.model, loaded.features
+        loss = held_out_loss(model, features, n_samples=self.n_held_out)
+        kind = type(model).__name__
+        show(loss_table(str(loss), features, model.n_hidden, kind))
+        show(symmetry_table(symmetry(model, features), features, model.n_hidden, kind))
+        found = interference(model, features)
+        n_samples = self.n_held_out + self.n_held_out % 2  # pairs
+        split = loss_split(model, features, n_samples=n_samples, interference=found)
+        values = spectrum(model) if kind == "PersianRug" or model.n_hidden <= _LARGEST_SPECTRUM else None
+        show(interference_table(found))
+        show(structure_table(found, split, values, features, model.n_hidden))
+        show(split_table(split))
         return 0
 
 

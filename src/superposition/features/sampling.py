@@ -30,10 +30,13 @@ class SparseBatch:
     values: Float[Tensor, " active"]
     shape: tuple[int, int]
 
-    def to_dense(self) -> Float[Tensor, "n_samples n_features"]:
-        """Returns the batch as a dense tensor."""
-        dense = torch.zeros(self.shape[0] * self.shape[1], dtype=self.values.dtype, device=self.values.device)
-        return dense.index_copy_(0, self.positions, self.values).view(self.shape)
+    def to_dense(
+        self, out: Float[Tensor, "n_samples n_features"] | None = None
+    ) -> Float[Tensor, "n_samples n_features"]:
+        """Returns the batch as a dense tensor, written to `out` if given."""
+        dense = self.values.new_zeros(self.shape) if out is None else out.zero_()
+        dense.view(-1).index_copy_(0, self.positions, self.values)
+        return dense
 
 
 def draw(

@@ -56,7 +56,8 @@ class Autoencoder(Model):
             W_enc = _uniform((n_hidden, n_features), 1 / sqrt(n_features), generator)
             W_dec = _uniform((n_features, n_hidden), 1 / sqrt(n_hidden), generator)
             b_dec = _uniform((n_features,), 1 / sqrt(n_hidden), generator)
-        self.W_enc = torch.nn.Parameter(W_enc)
+        # Kept feature by feature in memory, for products over active features alone.
+        self.W_enc = torch.nn.Parameter(W_enc.T.clone(memory_format=torch.contiguous_format).T)
         self.W_dec = torch.nn.Parameter(W_dec)
         self.b_dec = torch.nn.Parameter(b_dec)
 

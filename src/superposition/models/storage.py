@@ -102,7 +102,9 @@ def _build(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
     model: Model
     match config["model"]:
         case "Autoencoder":
-            model = Autoencoder(config["n_features"], config["n_hidden"])
+            model = Autoencoder(config["n_features"], config["n_hidden"]).to(tensors["W_enc"].dtype)
+            model.load_state_dict(tensors)  # copied: W_enc keeps its order in memory, on which rounding depends
+            return model
         case "LinearAutoencoder":
             model = LinearAutoencoder(tensors["W_enc"], tensors["W_dec"], tensors["b_dec"])
         case "PersianRug":

@@ -11,7 +11,7 @@ from superposition.training.config import INITIALIZATION, Protocol
 
 # Raised whenever the same cell would train to another model by other code than its configuration, so that stored
 # models are not mistaken for it.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 
 
 @dataclass(frozen=True)

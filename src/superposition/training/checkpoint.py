@@ -12,8 +12,9 @@ from torch import Tensor
 
 from superposition import _files
 from superposition.features import SparseFeatures
-from superposition.models import Autoencoder
 from superposition.training.config import TrainingConfig
+
+Parameters = dict[str, torch.nn.Parameter]
 
 _KEEP = 2
 _AVERAGES = {"mean": "exp_avg", "square": "exp_avg_sq"}
@@ -29,14 +30,14 @@ def identity(features: SparseFeatures, config: TrainingConfig, n_hidden: int, se
 def write(
     folder: Path,
     step: int,
-    model: Autoencoder,
+    parameters: Parameters,
     optimizer: torch.optim.Adam,
     losses: Tensor,
     identity: dict[str, Any],
 ) -> None:
     """Writes the state after `step` steps and drops all but the last two checkpoints."""
     tensors: dict[str, Tensor] = {"losses": losses[:step]}
-    for name, parameter in model.named_parameters():
+    for name, parameter in parameters.items():
         state = optimizer.state.get(parameter, {})  # empty before the first step
         tensors[name] = parameter.detach()
         for ours, theirs in _AVERAGES.items():
@@ -60,9 +61,9 @@ def remove(folder: Path) -> None:
 
 
 def restore(
-    folder: Path, model: Autoencoder, optimizer: torch.optim.Adam, losses: Tensor, identity: dict[str, Any]
+    folder: Path, parameters: Parameters, optimizer: torch.optim.Adam, losses: Tensor, identity: dict[str, Any]
 ) -> int:
-    """Loads the newest whole checkpoint into model, optimizer and loss record; returns its step.
+    """Loads the newest whole checkpoint into parameters, optimizer and loss record; returns its step.
 
     A damaged newest checkpoint is passed over for the one before it.
 
@@ -82,7 +83,7 @@ def restore(
                     f"`{key}` must be that of the unfinished run in {folder}, {found.get(key)!r}, "
                     f"got {identity.get(key)!r}: give the same or choose another folder"
                 )
-        _install(step, tensors, model, optimizer, losses)
+        _install(step, tensors, parameters, optimizer, losses)
         return step
     raise ValueError(
         f"no checkpoint in {folder} can be used ({'; '.join(problems)}): remove the folder and start again"
@@ -105,15 +106,14 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
 
 @torch.no_grad()
 def _install(
-    step: int, tensors: dict[str, Tensor], model: Autoencoder, optimizer: torch.optim.Adam, losses: Tensor
+    step: int, tensors: dict[str, Tensor], parameters: Parameters, optimizer: torch.optim.Adam, losses: Tensor
 ) -> None:
     losses[:step] = tensors["losses"].to(losses)
-    for name, parameter in model.named_parameters():
+    for name, parameter in parameters.items():
         parameter.copy_(tensors[name])
         optimizer.state[parameter] = {
             "step": torch.tensor(float(step), device=parameter.device),
-            "exp_avg": tensors[f"{name}.mean"].to(parameter),
-            "exp_avg_sq": tensors[f"{name}.square"].to(parameter),
+            **{theirs: tensors[f"{name}.{ours}"].to(parameter) for ours, theirs in _AVERAGES.items()},
         }
 
 

@@ -11,6 +11,7 @@ from superposition import _checks
 from superposition.models.autoencoder import Initialization
 
 Protocol = Literal["default", "paper"]
+Precision = Literal["float32", "bfloat16"]
 
 # The initial weights that go with each protocol.
 INITIALIZATION: dict[Protocol, Initialization] = {"default": "tied", "paper": "linear"}
@@ -34,6 +35,8 @@ class TrainingConfig:
         decay: "cosine" lowers the rate to 0 after the warm-up, "none" keeps it.
         stop_window: None, or the number of batches w of the paper's rule: at every w-th step, stop if the
             mean loss of the last w batches is not below that of the w before.
+        precision: "float32" computes in the model's own precision; "bfloat16" rounds the factors of dense products
+            to 8 bits, several times faster on a processor or GPU with units for it.
 
     Raises:
         ValueError: A field is out of its range.
@@ -51,6 +54,7 @@ class TrainingConfig:
     warm_up: float = 0.1
     decay: Literal["cosine", "none"] = "cosine"
     stop_window: int | None = None
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "batch_size"):
@@ -63,6 +67,8 @@ class TrainingConfig:
         _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True)
         if self.decay not in ("cosine", "none"):
             raise ValueError(f"`decay` must be 'cosine' or 'none', got {self.decay!r}")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"`precision` must be 'float32' or 'bfloat16', got {self.precision!r}")
         if self.stop_window is not None:
             object.__setattr__(self, "stop_window", _checks.whole_number("stop_window", self.stop_window))
         for name in ("learning_rate", "rate_cap", "epsilon", "warm_up"):

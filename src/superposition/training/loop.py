@@ -112,9 +112,9 @@ class _Loop:
         self.losses = torch.zeros(config.n_steps)
         probability = float(features.per_feature(features.probability).mean())
         self._peak = config.peak_rate(model.n_features, model.n_hidden, probability)
-        self._gradients = GradientStep(model, features)
+        self._gradients = GradientStep(model, features, config.precision)
         self._optimizer = torch.optim.Adam(
-            model.parameters(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
+            self._gradients.parameters.values(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
         )
         self._folder: Path | None = None
         self._identity = checkpoint.identity(features, config, model.n_hidden, seed)
@@ -123,7 +123,9 @@ class _Loop:
         """Keeps checkpoints in a folder, going on from those it holds."""
         self._folder = folder
         if checkpoint.exists(folder):
-            self.step = checkpoint.restore(folder, self.model, self._optimizer, self.losses, self._identity)
+            self.step = checkpoint.restore(
+                folder, self._gradients.parameters, self._optimizer, self.losses, self._identity
+            )
         else:
             # A folder that cannot be written is found out here and not after the training.
             self._save(folder)
@@ -157,14 +159,14 @@ class _Loop:
         return stopped
 
     def _save(self, folder: Path) -> None:
-        checkpoint.write(folder, self.step, self.model, self._optimizer, self.losses, self._identity)
+        checkpoint.write(folder, self.step, self._gradients.parameters, self._optimizer, self.losses, self._identity)
 
     def _advance(self) -> None:
         """Does one step."""
         generator = torch_generator(self.seed, "batch", self.step, device=self.model.W_enc.device)
-        x = self.features.sample(self.config.batch_size, generator, dtype=self.model.W_enc.dtype)
+        batch = self.features.sample_sparse(self.config.batch_size, generator, dtype=self.model.W_enc.dtype)
         self._optimizer.param_groups[0]["lr"] = self._peak * self.config.rate_factor(self.step)
-        self.losses[self.step] = self._gradients(x)
+        self.losses[self.step] = self._gradients(batch)
         self._optimizer.step()
         self.step += 1
 

@@ -5,57 +5,154 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition.features import SparseFeatures
+from superposition.features.sampling import SparseBatch, where_true
 from superposition.models import Autoencoder
+from superposition.training.config import Precision
+from superposition.training.sparse_products import SparseRows
+
+# A product over entries alone costs as much as a dense one when some 15% are there, and what prepares it as much as
+# this many multiplications (benchmarks/training.py).
+_SPARSE_BELOW = 0.12
+_SMALL = 5e7
 
 
 class GradientStep:
     """Computes a batch's loss and fills `.grad` of an autoencoder's three parameters.
 
-    Five products, no graph, and buffers that are made once for a batch size: fresh memory of this size costs
-    as much as the arithmetic on it.
+    Of the five products only the one that gives the pre-activations has to be dense. Where few features are active,
+    and few outputs on, the other four run over those alone. There is no graph, and buffers are made once for a batch
+    size: fresh memory of this size costs as much as the arithmetic on it.
 
     Args:
         model: The model; its parameters get gradient buffers.
         features: Where batches come from; its importances weigh the loss.
+        precision: Of the factors of dense products; "bfloat16" keeps 8 bits of each.
+
+    Attributes:
+        parameters: The model's parameters by name, sharing its memory, each in the order in which it lies there:
+            the fused optimiser is three times slower otherwise. Their gradients are the model's.
     """
 
-    def __init__(self, model: Autoencoder, features: SparseFeatures) -> None:
+    def __init__(self, model: Autoencoder, features: SparseFeatures, precision: Precision = "float32") -> None:
         self._model = model
         importance = torch.tensor(features.per_feature(features.importance)).to(model.W_enc)
         self._importance = None if bool((importance == 1).all()) else importance
-        self._buffers: tuple[Tensor, ...] = ()
-        for parameter in model.parameters():
+        self._is_rounded = precision == "bfloat16"
+        self._buffers: dict[str, Tensor] = {}
+        self.parameters: dict[str, torch.nn.Parameter] = {}
+        for name, parameter in model.named_parameters():
             parameter.grad = torch.zeros_like(parameter)
+            is_turned = not parameter.is_contiguous()
+            view = torch.nn.Parameter(parameter.detach().T if is_turned else parameter.detach())
+            view.grad = parameter.grad.T if is_turned else parameter.grad
+            self.parameters[name] = view
 
     @torch.no_grad()
-    def __call__(self, x: Float[Tensor, "batch n_features"]) -> Float[Tensor, ""]:
+    def __call__(self, batch: SparseBatch) -> Float[Tensor, ""]:
         """Returns the mean loss per feature of the batch, and sets the gradients to its gradient."""
+        return self._over_entries(batch) if self._is_sparse(len(batch.positions), batch) else self._dense(batch)
+
+    def _is_sparse(self, n_entries: int, batch: SparseBatch) -> bool:
+        """Whether a product over so many entries is faster than a dense one."""
+        size = batch.shape[0] * batch.shape[1]
+        on_processor = self._model.W_enc.device.type == "cpu"
+        return on_processor and size * self._model.n_hidden >= _SMALL and n_entries < _SPARSE_BELOW * size
+
+    def _dense(self, batch: SparseBatch) -> Tensor:
         model = self._model
-        output, error, weighted, hidden, slope_hidden = self._workspace(x)
-        torch.mm(x, model.W_enc.T, out=hidden)
-        torch.addmm(model.b_dec, hidden, model.W_dec.T, out=output).relu_()
-        torch.sub(output, x, out=error)
-        if self._importance is None:
-            weighted = error
-        else:
-            torch.mul(error, self._importance, out=weighted)
+        W_dec, W_enc = self._factor("W_dec", model.W_dec), self._factor("W_enc", model.W_enc.T)
+        x = batch.to_dense(out=self._buffer("x", *batch.shape))
+        x_factor = self._factor("x", x)
+        hidden = self._product(x_factor, W_enc, self._buffer("hidden", len(x), model.n_hidden))
+        output = self._pre_activations(hidden, W_dec).relu_()
+        error = torch.sub(output, x, out=self._buffer("error", *batch.shape))
+        weighted = self._weighted(error)
         loss = torch.dot(error.view(-1), weighted.view(-1)) / x.numel()
-        # The slope of the loss in the pre-activation, but for the factor 2/size, which the products take along.
         slope = torch.ops.aten.threshold_backward.grad_input(weighted, output, 0, grad_input=output)
-        factor = 2 / x.numel()
-        torch.addmm(self._gradient(model.W_dec), slope.T, hidden, beta=0, alpha=factor, out=model.W_dec.grad)
-        torch.mm(slope, model.W_dec, out=slope_hidden)
-        torch.addmm(self._gradient(model.W_enc), slope_hidden.T, x, beta=0, alpha=factor, out=model.W_enc.grad)
-        torch.sum(slope, dim=0, out=self._gradient(model.b_dec)).mul_(factor)
+        slope_hidden = self._factor("slope_hidden", self._decoder_gradients(slope, hidden, W_dec))
+        self._product(x_factor.T, slope_hidden, self._gradient(model.W_enc).T)
         return loss
 
-    def _workspace(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Returns three buffers of the batch's shape and two of its hidden shape."""
-        if not self._buffers or self._buffers[0].shape != x.shape:
-            wide = tuple(torch.empty_like(x) for _ in range(3))
-            narrow = tuple(x.new_empty(len(x), self._model.n_hidden) for _ in range(2))
-            self._buffers = wide + narrow
-        return self._buffers
+    def _over_entries(self, batch: SparseBatch) -> Tensor:
+        model = self._model
+        x = SparseRows.of(batch.positions, batch.values, batch.shape)
+        hidden = x.times(model.W_enc.T, self._buffer("hidden", x.n_rows, model.n_hidden))
+        W_dec = self._factor("W_dec", model.W_dec)
+        output = self._pre_activations(hidden, W_dec)
+        is_on = torch.gt(output, 0, out=self._buffer("is_on", *batch.shape, dtype=torch.bool))
+        flat = output.view(-1)
+        # An active feature whose output is off is lost whole, and has no slope.
+        is_lost = flat[batch.positions] <= 0
+        lost = batch.values[is_lost]
+        loss = torch.dot(lost, self._weighted(lost, batch.positions[is_lost]))
+        # Errors where the output is on; what stands elsewhere is not read.
+        flat.index_add_(0, batch.positions, batch.values, alpha=-1)
+        if self._is_sparse(int(is_on.count_nonzero()), batch):
+            on = where_true(is_on)
+            error = flat[on]
+            weighted = self._weighted(error, on)
+            slope_hidden = self._decoder_gradients_over_entries(on, weighted, hidden)
+        else:
+            error = output.mul_(is_on)
+            weighted = self._weighted(error)
+            slope_hidden = self._decoder_gradients(weighted, hidden, W_dec)
+        loss += torch.dot(error.view(-1), weighted.view(-1))
+        x.transposed().times(slope_hidden, self._gradient(model.W_enc).T)
+        return loss / output.numel()
+
+    def _decoder_gradients(self, slope: Tensor, hidden: Tensor, W_dec: Tensor) -> Tensor:
+        """Sets the decoder's gradients and returns the hidden layer's, from weighted errors where outputs are on."""
+        model, scale = self._model, 2 / slope.numel()
+        torch.sum(slope, dim=0, out=self._gradient(model.b_dec)).mul_(scale)
+        # Scaled while it is small: the gradients then need no pass of their own.
+        scaled = self._factor("scaled_hidden", hidden * scale)
+        slope = self._factor("slope", slope)
+        self._product(slope.T, scaled, self._gradient(model.W_dec))
+        slope_hidden = self._buffer("slope_hidden", *hidden.shape)
+        return self._product(slope, W_dec, slope_hidden).mul_(scale)
+
+    def _decoder_gradients_over_entries(self, on: Tensor, slope: Tensor, hidden: Tensor) -> Tensor:
+        """The same from the weighted errors at the positions of the outputs that are on."""
+        model, shape = self._model, (len(hidden), self._model.n_features)
+        rows = SparseRows.of(on, slope * (2 / (shape[0] * shape[1])), shape)
+        columns = rows.transposed()
+        columns.times(hidden, self._gradient(model.W_dec))
+        self._gradient(model.b_dec).copy_(columns.row_sums())
+        return rows.times(model.W_dec, self._buffer("slope_hidden", *hidden.shape))
+
+    def _pre_activations(self, hidden: Tensor, W_dec: Tensor) -> Tensor:
+        """Returns W_dec hidden + b_dec."""
+        model = self._model
+        output = self._buffer("output", len(hidden), model.n_features)
+        if not self._is_rounded:
+            return torch.addmm(model.b_dec, hidden, W_dec.T, out=output)
+        return self._product(self._factor("hidden", hidden), W_dec.T, output).add_(model.b_dec)
+
+    def _weighted(self, error: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Returns errors times importances; flat positions say which errors they are, if not all."""
+        if self._importance is None:
+            return error
+        return error * (self._importance if positions is None else self._importance[positions % len(self._importance)])
+
+    def _factor(self, name: str, value: Tensor) -> Tensor:
+        """Returns a factor of dense products in their precision."""
+        if not self._is_rounded:
+            return value
+        return self._buffer(f"rounded {name}", *value.shape, dtype=torch.bfloat16).copy_(value)
+
+    def _product(self, left: Tensor, right: Tensor, out: Tensor) -> Tensor:
+        if not self._is_rounded:
+            return torch.mm(left, right, out=out)
+        product = self._buffer(f"rounded product {tuple(out.shape)}", *out.shape, dtype=torch.bfloat16)
+        return out.copy_(torch.mm(left, right, out=product))
+
+    def _buffer(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """Returns memory that is the same at every step with batches of one size."""
+        found = self._buffers.get(name)
+        if found is None or found.shape != shape:
+            device, dtype = self._model.W_enc.device, dtype or self._model.W_enc.dtype
+            found = self._buffers[name] = torch.empty(shape, device=device, dtype=dtype)
+        return found
 
     @staticmethod
     def _gradient(parameter: torch.nn.Parameter) -> Tensor:

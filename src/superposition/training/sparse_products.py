@@ -1,0 +1,97 @@
+"""Products of a sparse matrix with a dense table over the sparse matrix's entries alone."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import scipy.sparse
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# What of a table is read at a time, so that it stays in a core's own cache.
+_CACHE_BYTES = 2**21
+# Entries of a row in a block of the table that pay for adding up one row more.
+_WORTH_A_BLOCK = 6
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A sparse matrix on the processor, its entries in order of rows.
+
+    Attributes:
+        columns: Column of each entry.
+        values: Value of each entry.
+        starts: Place of each row's first entry, and at last the number of entries.
+        n_columns: Number of columns.
+    """
+
+    columns: Int[Tensor, " entries"]
+    values: Float[Tensor, " entries"]
+    starts: Int[Tensor, " rows_and_one"]
+    n_columns: int
+
+    @classmethod
+    def of(cls, positions: Int[Tensor, " entries"], values: Float[Tensor, " entries"], shape: tuple[int, int]) -> Self:
+        """Returns the matrix with entries at increasing flat positions row · n_columns + column."""
+        n_rows, n_columns = shape
+        starts = torch.searchsorted(positions, torch.arange(n_rows + 1) * n_columns, out_int32=True)
+        return cls((positions % n_columns).int(), values, starts, n_columns)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.starts) - 1
+
+    def transposed(self) -> "SparseRows":
+        """Returns the transpose, again in order of rows."""
+        arrays = (self.values.numpy(), self.columns.numpy(), self.starts.numpy())
+        turned = scipy.sparse.csr_array(arrays, shape=(self.n_rows, self.n_columns)).tocsc()
+        columns, values, starts = (torch.from_numpy(array) for array in (turned.indices, turned.data, turned.indptr))
+        return SparseRows(columns.int(), values, starts.int(), self.n_rows)
+
+    def row_sums(self) -> Float[Tensor, " rows"]:
+        """Returns the sum of each row."""
+        return torch.segment_reduce(self.values, "sum", offsets=self.starts.long(), initial=0)
+
+    def times(
+        self, table: Float[Tensor, "columns width"], out: Float[Tensor, "rows width"]
+    ) -> Float[Tensor, "rows width"]:
+        """Writes the product with a table to `out`, reading cache-sized parts of the table one after another."""
+        size = table.element_size()
+        if table.numel() * size <= _CACHE_BYTES:
+            return out.copy_(_gathered(self.columns, self.values, self.starts, table))
+        if self.n_rows <= self.n_columns:
+            height = max(1, _CACHE_BYTES // (size * table.shape[1]))
+            if len(self.columns) < _WORTH_A_BLOCK * self.n_rows * self.n_columns / height:
+                return out.copy_(_gathered(self.columns, self.values, self.starts, table))
+            return self._times_blocks(table, height, out)
+        width = max(64, _CACHE_BYTES // (size * len(table)))
+        for part, result in zip(table.split(width, dim=1), out.split(width, dim=1), strict=True):
+            result.copy_(_gathered(self.columns, self.values, self.starts, part.contiguous()))
+        return out
+
+    def _times_blocks(self, table: Tensor, height: int, out: Tensor) -> Tensor:
+        """Adds up the products with blocks of so many of the table's rows."""
+        out.zero_()
+        n_blocks = -(-self.n_columns // height)
+        columns = self.columns.numpy()
+        block = (columns // height).astype(np.uint16)
+        order = np.argsort(block, kind="stable")
+        row = np.repeat(np.arange(self.n_rows), np.diff(self.starts.numpy()))
+        counts = np.bincount(block.astype(np.int64) * self.n_rows + row, minlength=n_blocks * self.n_rows)
+        starts = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+        within, values = torch.from_numpy((columns % height)[order]), self.values[torch.from_numpy(order)]
+        for index, rows_of_table in enumerate(table.split(height)):
+            here = starts[index * self.n_rows : (index + 1) * self.n_rows + 1]
+            entries = slice(int(here[0]), int(here[-1]))
+            starts_here = torch.from_numpy(here - here[0])
+            out += _gathered(within[entries], values[entries], starts_here, rows_of_table)
+        return out
+
+
+def _gathered(columns: Tensor, values: Tensor, starts: Tensor, table: Tensor) -> Tensor:
+    """Returns Σ value · table[column] over the entries of each row."""
+    return torch.nn.functional.embedding_bag(
+        columns, table, starts, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
