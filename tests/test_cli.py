@@ -66,6 +66,45 @@ class TestOutput:
         assert "diagonal W_ii" in out
         assert "mean-field prediction" in out
 
+    @pytest.mark.parametrize("kind", ["Autoencoder", "PersianRug", "LinearAutoencoder"])
+    @pytest.mark.parametrize("per_feature", [False, True])
+    def test_diagnose_prints_numbers_of_the_library(self, capsys, tmp_path, kind, per_feature):
+        import superposition as sp
+
+        features = SparseFeatures(64, np.linspace(0.1, 0.3, 64) if per_feature else 0.2)
+        model = {
+            "Autoencoder": lambda: sp.Autoencoder(64, 16),
+            "PersianRug": lambda: sp.PersianRug.fit(SparseFeatures(64, 0.2), 16),
+            "LinearAutoencoder": lambda: sp.LinearAutoencoder.fit(features, 16),
+        }[kind]()
+        sp.save(model, tmp_path, features=features)
+        code, out, _ = run(capsys, "diagnose", str(tmp_path), "--n-held-out", "333")
+        assert code == 0
+        found = sp.diagnostics.interference(model, features)
+        split = sp.diagnostics.loss_split(model, features, n_samples=334)
+        assert str(split.loss) in out
+        assert str(split.on_bias) in out
+        assert f"{split.beyond_gaussian}" in out
+        assert f"at c = {sp.diagnostics.spectrum(model).scale:.5f}" in out
+        assert "features in antipodal pairs" in out
+        assert ("(theory)" in out) == (not per_feature)
+        if kind != "LinearAutoencoder":  # which has no interference
+            assert f"{found.pooled_skewness:z.4f}" in out
+        assert "nan" not in out
+        # Titles may be padded, tables are not wider than a terminal of 100 columns.
+        assert max(len(line.rstrip()) for line in out.splitlines()) <= 100
+
+    def test_diagnose_leaves_out_a_spectrum_that_takes_minutes(self, capsys, tmp_path, monkeypatch):
+        import superposition as sp
+        from superposition.cli import models
+
+        sp.save(sp.Autoencoder(16, 8), tmp_path, features=SparseFeatures(16, 0.2))
+        assert "eigenvalues" in run(capsys, "diagnose", str(tmp_path), "--n-held-out", "1")[1]
+        monkeypatch.setattr(models, "_LARGEST_SPECTRUM", 7)
+        code, out, _ = run(capsys, "diagnose", str(tmp_path), "--n-held-out", "1")
+        assert code == 0
+        assert "eigenvalues" not in out
+
     def test_rug_saves_its_rows(self, capsys, tmp_path):
         import superposition as sp
 

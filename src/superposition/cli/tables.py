@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from superposition.diagnostics import Symmetry
+    from superposition._checks import FloatArray
+    from superposition.diagnostics import Interference, LossSplit, Spectrum, Symmetry
     from superposition.features import SparseFeatures
 
 
@@ -14,10 +15,10 @@ def loss_table(loss: str, features: "SparseFeatures", n_hidden: int, kind: str) 
     from superposition import theory
 
     ratio = n_hidden / features.n_features
-    title = f"Loss per feature, n = {features.n_features}, n_hidden = {n_hidden}"
+    title = f"Loss, n = {features.n_features}, n_hidden = {n_hidden}"
     if features.is_symmetric:
         title += f", p = {features.probability:g}"
-    table = new_table("", "loss", title=title)
+    table = new_table("", "loss per feature", title=title)
     table.add_row(f"{kind}, held out", loss)
     if features.is_symmetric:
         table.add_row(
@@ -36,19 +37,19 @@ def symmetry_table(found: "Symmetry", features: "SparseFeatures", n_hidden: int,
     predicted = predicted_symmetry(features, n_hidden) if features.is_symmetric else None
     table = new_table(
         "statistic",
-        f"{kind}: mean",
-        "root mean square Δ",
-        "mean square Δ",
-        "extent Δ₂",
-        "mean-field prediction",
-        title="Symmetry",
+        "mean",
+        "√Δ",
+        "Δ",
+        "Δ₂",
+        "mean\nfield",
+        title=f"Symmetry, {kind}: mean square deviation Δ, extent Δ₂",
     )
     effective_bias = found.bias.mean + found.diagonal.mean * found.noise_mean.mean
     for name, spread, value in (
         ("diagonal W_ii", found.diagonal, predicted and predicted.diagonal),
         ("bias b_i", found.bias, None),
-        ("interference mean E ν_i", found.noise_mean, None),
-        ("interference variance Var ν_i", found.noise_variance, predicted and predicted.noise_variance),
+        ("interference E ν_i", found.noise_mean, None),
+        ("interference Var ν_i", found.noise_variance, predicted and predicted.noise_variance),
     ):
         cells = (
             f"{spread.mean:.5f}",
@@ -57,16 +58,86 @@ def symmetry_table(found: "Symmetry", features: "SparseFeatures", n_hidden: int,
             f"{spread.extent:.5f}",
         )
         table.add_row(name, *cells, "" if value is None else f"{value:.5f}")
-    table.add_row(
-        "b + a E ν, of the means",
-        f"{effective_bias:.5f}",
-        "",
-        "",
-        "",
-        f"{predicted.effective_bias:.5f}" if predicted else "",
-    )
+    expected = f"{predicted.effective_bias:.5f}" if predicted else ""
+    table.add_row("b + a E ν, of means", f"{effective_bias:.5f}", "", "", "", expected)
     table.add_row("non-Gaussianity Λ", f"{found.non_gaussianity:.5f}", "", "", "", "0" if predicted else "")
     table.add_row("dead features", f"{found.dead_features} of {found.n_features}", "", "", "", "0" if predicted else "")
+    return table
+
+
+def interference_table(found: "Interference") -> "Table":
+    """Returns the statistics of the interference that a Gaussian has not, over features and pooled."""
+    import numpy as np
+
+    from superposition.diagnostics import Spread
+
+    table = new_table(
+        "statistic", "mean", "√Δ", "least", "largest", "pooled", title="Interference ν_i = Σ_{j≠i} W_ij/W_ii x_j"
+    )
+    rows: tuple[tuple[str, FloatArray, float | None], ...] = (
+        ("skewness of ν_i", found.skewness, found.pooled_skewness),
+        ("excess kurtosis of ν_i", found.excess_kurtosis, found.pooled_excess_kurtosis),
+        ("skewness of W_ij, j ≠ i", found.row_skewness, found.element_skewness),
+        ("excess kurtosis of W_ij", found.row_excess_kurtosis, found.element_excess_kurtosis),
+        ("row sum Σ_j W_ij", found.row_sum, None),
+        ("largest share of Var ν_i", found.largest_share, None),
+    )
+    for name, values, pooled in rows:
+        there = values[~np.isnan(values)]
+        spread = Spread.of(there)
+        ends = (there.min(), there.max()) if there.size else (np.nan, np.nan)
+        numbers = (spread.mean, spread.root_mean_square, *ends, *(() if pooled is None else (pooled,)))
+        # Without interference there is nothing to say.
+        table.add_row(name, *("" if np.isnan(number) else f"{number:z.4f}" for number in numbers))
+    return table
+
+
+def structure_table(
+    found: "Interference", split: "LossSplit", spectrum: "Spectrum | None", features: "SparseFeatures", n_hidden: int
+) -> "Table":
+    """Returns what W is made of: pairs, features whose output is never on, spectrum."""
+    from superposition import theory
+    from superposition.features import Uniform
+
+    n = features.n_features
+    table = new_table("W as a whole", "", title="Structure")
+    table.add_row("features in antipodal pairs", f"{round(found.paired_share * n)} of {n}")
+    table.add_row("  of them with W_ij/W_ii within 0.25 of −1", f"{round(found.balanced_share * n)} of {n}")
+    if features.is_symmetric and features.law == Uniform():
+        loss = theory.antipodal_loss(n_hidden / n, features.probability)
+        table.add_row("loss of pairs with W_ij/W_ii = −1 (theory)", f"{loss:.7g}")
+    table.add_row("outputs never on", f"{split.never_on} of {n}")
+    if spectrum is None:
+        return table
+    for name, values in (
+        ("modulus of eigenvalues", abs(spectrum.eigenvalues)),
+        ("singular values", spectrum.singular_values),
+    ):
+        table.add_row(f"{name}, {len(values)}", f"{values[-1]:.5f} to {values[0]:.5f}")
+    table.add_row("‖W² − cW‖/‖W²‖, 0 for a projection", f"{spectrum.distance:.5f} at c = {spectrum.scale:.5f}")
+    return table
+
+
+def split_table(split: "LossSplit") -> "Table":
+    """Returns where the loss comes from, beside what Gaussian interference would cost."""
+    table = new_table("part of the loss", "held out", "Gaussian ν", "difference", title="Where the loss comes from")
+    rows = (
+        ("inactive features", split.off, split.gaussian_off, split.beyond_gaussian_off),
+        ("  bias", split.off_bias, None, None),
+        ("  variance", split.off_variance, None, None),
+        ("active features", split.on, split.gaussian_on, split.beyond_gaussian_on),
+        ("  bias, given u", split.on_bias, None, None),
+        ("  variance, given u", split.on_variance, None, None),
+        ("all", split.loss, split.gaussian, split.beyond_gaussian),
+    )
+    for name, measured, gaussian, beyond in rows:
+        table.add_row(
+            name,
+            str(measured),
+            "" if gaussian is None else f"{gaussian:.4g}",
+            "" if beyond is None else str(beyond),
+            end_section=name.endswith("variance, given u"),
+        )
     return table
 
 

@@ -1,6 +1,7 @@
-"""What came out: held-out loss and symmetry statistics."""
+"""What came out: held-out loss and its parts, symmetry, the interference beyond Gaussian."""
 
 from superposition.diagnostics.loss import held_out_loss
+from superposition.diagnostics.noise import Interference, cumulants, interference
 from superposition.diagnostics.permutation_symmetry import (
     Spread,
     Symmetry,
@@ -8,5 +9,21 @@ from superposition.diagnostics.permutation_symmetry import (
     symmetry,
     symmetry_of_weights,
 )
+from superposition.diagnostics.projection import Spectrum, spectrum
+from superposition.diagnostics.states import LossSplit, loss_split
 
-__all__ = ["Spread", "Symmetry", "held_out_loss", "predicted_symmetry", "symmetry", "symmetry_of_weights"]
+__all__ = [
+    "Interference",
+    "LossSplit",
+    "Spectrum",
+    "Spread",
+    "Symmetry",
+    "cumulants",
+    "held_out_loss",
+    "interference",
+    "loss_split",
+    "predicted_symmetry",
+    "spectrum",
+    "symmetry",
+    "symmetry_of_weights",
+]

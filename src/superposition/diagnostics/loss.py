@@ -31,16 +31,13 @@ def held_out_loss(model: Model, features: SparseFeatures, *, n_samples: int = 10
     """
     _checks.whole_number("n_samples", n_samples)
     check_same_width(model, features)
-    state = model.state_dict().values()
-    tensor = next(iter(state))
-    # A rug keeps its two scalars in double precision but computes in that of its argument.
-    dtype = next((weights.dtype for weights in state if weights.ndim and weights.is_floating_point()), torch.float32)
-    importance = torch.tensor(features.per_feature(features.importance), dtype=dtype, device=tensor.device)
+    device, dtype = placement(model)
+    importance = torch.tensor(features.per_feature(features.importance), dtype=dtype, device=device)
     # The chunk depends on the features alone: the estimate is the same wherever it is computed.
     chunk = max(1, _CHUNK_ENTRIES // features.n_features)
     total = total_of_squares = 0.0
     for index, start in enumerate(range(0, n_samples, chunk)):
-        generator = torch_generator(seed, "held-out", index, device=tensor.device)
+        generator = torch_generator(seed, "held-out", index, device=device)
         x = features.sample(min(chunk, n_samples - start), generator, dtype=dtype)
         errors = (model(x) - x).square_() @ importance / features.n_features
         total += float(errors.sum(dtype=torch.float64))
@@ -52,3 +49,11 @@ def check_same_width(model: Model, features: SparseFeatures) -> None:
     """Raises ValueError unless the model takes as many features as there are."""
     if model.n_features != features.n_features:
         raise ValueError(f"`features` must have the model's n_features = {model.n_features}, got {features.n_features}")
+
+
+def placement(model: Model) -> tuple[torch.device, torch.dtype]:
+    """Returns the device and the precision in which a model computes."""
+    state = model.state_dict().values()
+    # A rug keeps its two scalars in double precision but computes in that of its argument.
+    dtype = next((weights.dtype for weights in state if weights.ndim and weights.is_floating_point()), torch.float32)
+    return next(iter(state)).device, dtype

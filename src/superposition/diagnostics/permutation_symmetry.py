@@ -135,7 +135,7 @@ def _statistics(
     n = n_rows  # all of them, or one that stands for all
     mean, variance = features.per_feature(features.mean), features.per_feature(features.variance)
     diagonal, noise_mean, noise_variance, cubes = (np.empty(n) for _ in range(4))
-    for start, stop, block in _off_diagonal_blocks(rows, features.n_features, diagonal):
+    for start, stop, block in off_diagonal_blocks(rows, features.n_features, diagonal):
         _checks.finite("W", block)
         squares = block**2
         noise_mean[start:stop] = block @ mean
@@ -157,7 +157,7 @@ def _statistics(
     )
 
 
-def _off_diagonal_blocks(
+def off_diagonal_blocks(
     rows: Callable[[int, int], Tensor], n: int, diagonal: FloatArray
 ) -> Iterator[tuple[int, int, FloatArray]]:
     """Yields (start, stop, rows of W with the diagonal zeroed), and fills `diagonal`."""

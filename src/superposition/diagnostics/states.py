@@ -1,0 +1,252 @@
+"""Where the held-out loss comes from: inactive and active features, bias and variance, Gaussian and not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from superposition import _checks
+from superposition._checks import FloatArray
+from superposition._random import torch_generator
+from superposition.diagnostics.activations import check_supported, is_rectified, pre_activations
+from superposition.diagnostics.loss import check_same_width, placement
+from superposition.diagnostics.noise import Interference
+from superposition.diagnostics.noise import interference as measured
+from superposition.estimate import Estimate
+from superposition.features import Law, SparseFeatures
+from superposition.models import Model
+from superposition.theory import relu_loss
+from superposition.theory.rectified import Rectified
+
+_CHUNK_ENTRIES = 1 << 21
+
+# Below this share of bias and noise the slope W_ii bends nothing.
+_FLAT = 1e-9
+
+# Each part, and whether a single sample gives it or only a pair of them.
+_PARTS = {
+    "loss": True,
+    "off": True,
+    "on": True,
+    "off_bias": False,
+    "off_variance": False,
+    "on_bias": False,
+    "on_variance": False,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LossSplit:
+    """Parts of L = n⁻¹ Σ_i M_i E (x̂_i − x_i)², all in squared feature units and weighted alike, so that they add up.
+
+    A feature is off where c_i = 0 and on where c_i = 1; x̂_i = f(W_ii x_i + s_i) with s_i = Σ_{j≠i} W_ij x_j + b_i
+    independent of (c_i, u_i), and f the ReLU (or the identity for a linear model).
+
+    Attributes:
+        loss: L = off + on.
+        off: n⁻¹ Σ M_i (1 − p_i) E f(s_i)².
+        on: n⁻¹ Σ M_i p_i E (f(W_ii u + s_i) − u)².
+        off_bias: n⁻¹ Σ M_i (1 − p_i) (E f(s_i))², the error of the mean output.
+        off_variance: n⁻¹ Σ M_i (1 − p_i) Var f(s_i) = off − off_bias.
+        on_bias: n⁻¹ Σ M_i p_i E_u (E[f(W_ii u + s_i) | u] − u)², the error of the mean output at given u.
+        on_variance: n⁻¹ Σ M_i p_i E_u Var[f(W_ii u + s_i) | u] = on − on_bias.
+        gaussian: L with every s_i a Gaussian of its own mean and variance: the mean of theory.relu_loss(W_ii,
+            b_i + W_ii E ν_i, √Var ν_i, p_i), exact.
+        gaussian_off: Its part `off`.
+        gaussian_on: Its part `on`.
+        on_share: Share of the samples with feature i active in which its output is above 0, shape (n_features,);
+            NaN for a feature that was active in no sample. Features of share 0 are dead.
+    """
+
+    loss: Estimate
+    off: Estimate
+    on: Estimate
+    off_bias: Estimate
+    off_variance: Estimate
+    on_bias: Estimate
+    on_variance: Estimate
+    gaussian: float
+    gaussian_off: float
+    gaussian_on: float
+    on_share: FloatArray
+
+    @property
+    def beyond_gaussian(self) -> Estimate:
+        """The part that the Gaussian model does not see, loss − gaussian; below 0 if W is better than that."""
+        return _minus(self.loss, self.gaussian)
+
+    @property
+    def beyond_gaussian_off(self) -> Estimate:
+        """The same of inactive features, off − gaussian_off."""
+        return _minus(self.off, self.gaussian_off)
+
+    @property
+    def beyond_gaussian_on(self) -> Estimate:
+        """The same of active features, on − gaussian_on."""
+        return _minus(self.on, self.gaussian_on)
+
+    @property
+    def never_on(self) -> int:
+        """Number of features that were active in some sample and whose output was 0 whenever they were."""
+        return int((self.on_share == 0).sum())
+
+
+@torch.no_grad()
+def loss_split(
+    model: Model,
+    features: SparseFeatures,
+    *,
+    n_samples: int = 100_000,
+    seed: int = 1,
+    interference: Interference | None = None,
+) -> LossSplit:
+    """Splits the held-out loss by the state of a feature, and into bias and variance (unbiased).
+
+    Samples go in pairs. With s_i′ of the other sample in place of its own, the errors e and e′ of the same x_i are
+    independent at given (c_i, u_i): E e e′ is the bias part and E (e² − e e′) the variance part, each without bias
+    from a finite number of samples or from bins of u.
+
+    Args:
+        model: An Autoencoder, LinearAutoencoder or PersianRug; evaluated on its own device and in its own precision.
+        features: What it is measured on, any law; probability and importance may be one per feature.
+        n_samples: Number of samples, even and ≥ 2. Memory does not grow with it.
+        seed: Seed of the samples; those of `held_out_loss` with the same seed are others.
+        interference: From `interference(model, features)`, if it is at hand; it is what takes long for large models.
+
+    Returns:
+        A LossSplit. Its bias and variance parts count pairs of samples, the others samples.
+
+    Raises:
+        ValueError: Sizes do not match, `n_samples` is not even and positive, or it is another model.
+
+    Reference: The Persian Rug, eq. 2 and 5.
+    """
+    _checks.whole_number("n_samples", n_samples, low=2)
+    if n_samples % 2:
+        raise ValueError(f"`n_samples` must be even, got {n_samples}: samples are compared in pairs")
+    check_supported(model)
+    check_same_width(model, features)
+    if interference is None:
+        interference = measured(model, features)
+    elif interference.n_features != features.n_features:
+        raise ValueError(
+            f"`interference` must be of the same {features.n_features} features, got {interference.n_features}"
+        )
+    rectified = is_rectified(model)
+    off, on = _gaussian_losses(interference, features, rectified=rectified)
+    weights = features.per_feature(features.importance) / features.n_features
+    p = features.per_feature(features.probability)
+    gaussian_off, gaussian_on = float(weights @ ((1 - p) * off)), float(weights @ (p * on))
+    sums = _Sums.over(model, features, interference.diagonal, weights, n_samples, seed)
+    estimates = {
+        name: Estimate.from_sums(float(total), float(squares), n_samples if single else n_samples // 2)
+        for (name, single), total, squares in zip(_PARTS.items(), sums.totals, sums.squares, strict=True)
+    }
+    share = np.full(features.n_features, np.nan)
+    np.divide(sums.responses, sums.activations, out=share, where=sums.activations > 0)
+    return LossSplit(
+        **estimates,
+        gaussian=gaussian_off + gaussian_on,
+        gaussian_off=gaussian_off,
+        gaussian_on=gaussian_on,
+        on_share=share,
+    )
+
+
+@dataclass
+class _Sums:
+    """Sums over samples, or over pairs: of each part in turn, of its square, and per feature.
+
+    Attributes:
+        totals: Shape (7,).
+        squares: Shape (7,).
+        activations: Samples with feature i active, shape (n_features,).
+        responses: Those of them with output i above 0.
+    """
+
+    totals: FloatArray
+    squares: FloatArray
+    activations: FloatArray
+    responses: FloatArray
+
+    @classmethod
+    def over(
+        cls,
+        model: Model,
+        features: SparseFeatures,
+        diagonal: FloatArray,
+        weights: FloatArray,
+        n_samples: int,
+        seed: int,
+    ) -> "_Sums":
+        n = features.n_features
+        device, dtype = placement(model)
+        own, weight = (torch.tensor(array, dtype=dtype, device=device) for array in (diagonal, weights))
+        rectified = is_rectified(model)
+        sums = cls(np.zeros(len(_PARTS)), np.zeros(len(_PARTS)), np.zeros(n), np.zeros(n))
+        chunk = 2 * max(1, _CHUNK_ENTRIES // n // 2)
+        for index, start in enumerate(range(0, n_samples, chunk)):
+            generator = torch_generator(seed, "loss split", index, device=device)
+            batch = features.sample_sparse(min(chunk, n_samples - start), generator, dtype=dtype)
+            x = batch.to_dense()
+            active = torch.zeros(x.numel(), dtype=torch.bool, device=device)
+            active = active.index_fill_(0, batch.positions, True).view(x.shape)
+            y = pre_activations(model, x)
+            alone = own * x
+            # The noise s of the other sample of the pair, with the same x_i.
+            other = (y - alone).roll(len(x) // 2, 0).add_(alone)
+            if rectified:
+                y, other = y.relu_(), other.relu_()
+            sums.activations += active.sum(0).cpu().double().numpy()
+            sums.responses += (active & (y > 0)).sum(0).cpu().double().numpy()
+            error, other = y.sub_(x), other.sub_(x)
+            sums._add(error.square(), error * other, active, weight)
+        return sums
+
+    def _add(self, squares: Tensor, products: Tensor, active: Tensor, weight: Tensor) -> None:
+        """Adds the samples of a chunk: e², e e′ and who is active, each (samples, n_features)."""
+        off, on = ((squares * state @ weight).double() for state in (~active, active))
+        bias = [_over_pairs((products * state @ weight).double()) for state in (~active, active)]
+        variance = [_over_pairs(whole) - part for whole, part in zip((off, on), bias, strict=True)]
+        parts = (off + on, off, on, bias[0], variance[0], bias[1], variance[1])
+        self.totals += [float(part.sum()) for part in parts]
+        self.squares += [float(part.square().sum()) for part in parts]
+
+
+def _over_pairs(values: Tensor) -> Tensor:
+    """Returns the mean over each pair, sample k and k + half."""
+    first, second = values.chunk(2)
+    return (first + second) / 2
+
+
+def _gaussian_losses(
+    found: Interference, features: SparseFeatures, *, rectified: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Returns E f(s_i)² and E (f(W_ii u + s_i) − u)² at Gaussian s_i, each of shape (n_features,)."""
+    scale, bias, std, law = found.diagonal, found.effective_bias, found.output_std, features.law
+    if not rectified:
+        missed = (bias - (1 - scale) * law.mean) ** 2 + (1 - scale) ** 2 * law.variance
+        return bias**2 + std**2, missed + std**2
+    on = np.empty(features.n_features)
+    plain = found.live & (scale > 0)
+    if plain.any():
+        on[plain] = relu_loss(scale[plain], bias[plain], np.sqrt(found.variance[plain]), 1.0, law)
+    for i in np.flatnonzero(~plain):
+        on[i] = _loss_on_without_scale(scale[i], bias[i], std[i], law)
+    return Rectified.of(bias, std).second, on
+
+
+def _loss_on_without_scale(scale: float, bias: float, std: float, law: Law) -> float:
+    """Returns E (ReLU(scale·u + bias + std·g) − u)² where the form of `relu_loss`, which divides by scale, is none.
+
+    Nearly all of u² is lost there: that the terms cancel elsewhere does not matter.
+    """
+    slope = max(abs(scale), _FLAT * (abs(bias) + std), 1e-300)
+    u, weights = law.nodes(-bias * np.sign(scale) / slope, std / slope)
+    y = Rectified.of(scale * u + bias, np.full_like(u, std))
+    return float(weights @ (u**2 - 2 * u * y.first + y.second))
+
+
+def _minus(estimate: Estimate, known: float) -> Estimate:
+    return Estimate(estimate.value - known, estimate.standard_error, estimate.count)
