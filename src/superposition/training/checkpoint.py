@@ -7,41 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import torch
 from torch import Tensor
 
 from superposition import _files
 from superposition.features import SparseFeatures
 from superposition.training.config import TrainingConfig
 
-Parameters = dict[str, torch.nn.Parameter]
-
 _KEEP = 2
-_AVERAGES = {"mean": "exp_avg", "square": "exp_avg_sq"}
 _PATTERN = "checkpoint-*.safetensors"
 
 
-def identity(features: SparseFeatures, config: TrainingConfig, n_hidden: int, seed: int) -> dict[str, Any]:
+def identity(features: SparseFeatures, config: TrainingConfig, n_hidden: int | list[int], seed: int) -> dict[str, Any]:
     """Returns what must be equal for one run to go on as another."""
     fields = {key: str(value) for key, value in asdict(config).items()}
     return {**fields, "n_hidden": n_hidden, "seed": seed, **features.to_config()}
 
 
-def write(
-    folder: Path,
-    step: int,
-    parameters: Parameters,
-    optimizer: torch.optim.Adam,
-    losses: Tensor,
-    identity: dict[str, Any],
-) -> None:
+def write(folder: Path, step: int, tensors: dict[str, Tensor], identity: dict[str, Any]) -> None:
     """Writes the state after `step` steps and drops all but the last two checkpoints."""
-    tensors: dict[str, Tensor] = {"losses": losses[:step]}
-    for name, parameter in parameters.items():
-        state = optimizer.state.get(parameter, {})  # empty before the first step
-        tensors[name] = parameter.detach()
-        for ours, theirs in _AVERAGES.items():
-            tensors[f"{name}.{ours}"] = state[theirs] if theirs in state else torch.zeros_like(parameter)
     metadata = {"identity": json.dumps(identity), "step": str(step)}
     metadata["digest"] = _digest(tensors, metadata)
     _files.write_tensors(folder / f"checkpoint-{step:09d}.safetensors", tensors, metadata)
@@ -60,10 +43,8 @@ def remove(folder: Path) -> None:
         path.unlink()
 
 
-def restore(
-    folder: Path, parameters: Parameters, optimizer: torch.optim.Adam, losses: Tensor, identity: dict[str, Any]
-) -> int:
-    """Loads the newest whole checkpoint into parameters, optimizer and loss record; returns its step.
+def restore(folder: Path, identity: dict[str, Any]) -> tuple[int, dict[str, Tensor]]:
+    """Returns the step and the tensors of the newest whole checkpoint.
 
     A damaged newest checkpoint is passed over for the one before it.
 
@@ -83,8 +64,7 @@ def restore(
                     f"`{key}` must be that of the unfinished run in {folder}, {found.get(key)!r}, "
                     f"got {identity.get(key)!r}: give the same or choose another folder"
                 )
-        _install(step, tensors, parameters, optimizer, losses)
-        return step
+        return step, tensors
     raise ValueError(
         f"no checkpoint in {folder} can be used ({'; '.join(problems)}): remove the folder and start again"
     )
@@ -102,19 +82,6 @@ def _read(path: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
     if not intact:
         raise ValueError(f"{path.name} is damaged: its digest does not match")
     return step, tensors, found
-
-
-@torch.no_grad()
-def _install(
-    step: int, tensors: dict[str, Tensor], parameters: Parameters, optimizer: torch.optim.Adam, losses: Tensor
-) -> None:
-    losses[:step] = tensors["losses"].to(losses)
-    for name, parameter in parameters.items():
-        parameter.copy_(tensors[name])
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(step), device=parameter.device),
-            **{theirs: tensors[f"{name}.{ours}"].to(parameter) for ours, theirs in _AVERAGES.items()},
-        }
 
 
 def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:

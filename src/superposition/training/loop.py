@@ -1,8 +1,10 @@
-"""The training loop: fresh batches, a hand-written step, fused Adam; resumable bit for bit."""
+"""The training loop: fresh batches, an engine that learns from them, resumable bit for bit."""
 
 import time
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -17,11 +19,15 @@ from superposition.models import Autoencoder
 from superposition.theory import weighted_linear_loss
 from superposition.training import checkpoint, storage
 from superposition.training.config import TrainingConfig
+from superposition.training.engine import engine_of
 from superposition.training.result import Curve, Run, Stopped
-from superposition.training.step import GradientStep
 
+_REASONS: tuple[Stopped, ...] = get_args(Stopped)
 _REPORT_EVERY = 50
 _CHECKPOINT_SECONDS = 30.0
+# A run that sits at the constant prediction after this share of its steps will not leave it.
+_COLLAPSED_BY = 0.3
+_AT_CONSTANT = 0.02
 
 
 def train(
@@ -77,118 +83,195 @@ def train(
     _checks.whole_number("n_held_out", n_held_out)
     seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
     check_same_width(model, features)
-    loop = _Loop(model, features, config or TrainingConfig(), seed)
+    loop = _Loop([model], features, config or TrainingConfig(), seed)
     report = progress if callable(progress) else silent
     if folder is None:
-        return _finish(loop, report, n_held_out)
+        return _finish(loop, report, n_held_out)[0]
     folder = _files.vacant(Path(folder))
     with _files.locked(folder):
         loop.keep_in(storage.open_folder(folder, resume=resume))
-        run = _finish(loop, report, n_held_out)
+        (run,) = _finish(loop, report, n_held_out)
         storage.save_run(run, folder)
     return run
 
 
-def _finish(loop: "_Loop", report: Report, n_held_out: int) -> Run:
+def train_many(
+    models: Sequence[Autoencoder],
+    features: SparseFeatures,
+    config: TrainingConfig | None = None,
+    *,
+    seed: int = 0,
+    checkpoints: str | Path | None = None,
+    progress: bool | Report = False,
+    n_held_out: int = 100_000,
+) -> list[Run]:
+    """Trains several autoencoders in place on the same batches, in one program, and measures each.
+
+    Each run is that of `train` with the same seed, up to the rounding of sums: same batches, its own rate, its own
+    end. It pays for models so small that a processor is not full with one: sampling and encoding are shared.
+
+    Args:
+        models: At least one, of any widths and the features' n_features, on one device.
+        features: What they see.
+        config: Protocol of all; TrainingConfig() if not given. A size-dependent rate is each model's own.
+        seed: Seed of batches and held-out samples, ≥ 0.
+        checkpoints: Folder for checkpoints of all together, from which the same call goes on; emptied at the end.
+        progress: True shows a bar on standard error; a function gets (done, total, detail).
+        n_held_out: Samples behind each `run.loss`, ≥ 1.
+
+    Returns:
+        One run a model; `seconds` are those of all together.
+
+    Raises:
+        ValueError: No model, or sizes do not match, or the checkpoints are of other runs or damaged.
+        KeyboardInterrupt: On SIGINT, after the checkpoint is written.
+    """
+    if progress is True:
+        with Display() as display:
+            report = display.task(f"training {len(models)} models n={features.n_features}")
+            return train_many(
+                models, features, config, seed=seed, checkpoints=checkpoints, progress=report, n_held_out=n_held_out
+            )
+    _checks.whole_number("n_held_out", n_held_out)
+    seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
+    if not models:
+        raise ValueError("`models` must hold at least one model, got none")
+    for model in models:
+        check_same_width(model, features)
+    loop = _Loop(models, features, config or TrainingConfig(), seed)
+    report = progress if callable(progress) else silent
+    if checkpoints is None:
+        return _finish(loop, report, n_held_out)
+    folder = _files.vacant(Path(checkpoints))
+    with _files.locked(folder):
+        loop.keep_in(storage.open_folder(folder, resume=True))
+        runs = _finish(loop, report, n_held_out)
+        checkpoint.remove(folder)
+    return runs
+
+
+def _finish(loop: "_Loop", report: Report, n_held_out: int) -> list[Run]:
     """Trains to the end and measures."""
-    model, features, seed = loop.model, loop.features, loop.seed
     started = time.monotonic()
-    stopped = loop.run(report)
-    loss = held_out_loss(model, features, n_samples=n_held_out, seed=seed)
-    if not isfinite(loss.value):
-        stopped = "diverged"
-    elif _collapsed(loss.value, features, model.n_hidden):
-        stopped = "collapsed"
-    curve = Curve.of(loop.losses[: loop.step])
-    return Run(model, features, loop.config, seed, loss, curve, stopped, loop.step, time.monotonic() - started)
+    ends = loop.run(report)
+    runs = []
+    for index, (model, (stopped, steps)) in enumerate(zip(loop.models, ends, strict=True)):
+        loss = held_out_loss(model, loop.features, n_samples=n_held_out, seed=loop.seed)
+        if not isfinite(loss.value):
+            stopped = "diverged"
+        elif _collapsed(loss.value, loop.features, model.n_hidden):
+            stopped = "collapsed"
+        curve = Curve.of(loop.losses[:steps, index])
+        seconds = time.monotonic() - started
+        runs.append(Run(model, loop.features, loop.config, loop.seed, loss, curve, stopped, steps, seconds))
+    return runs
 
 
 class _Loop:
     """The state of a run between two steps."""
 
-    def __init__(self, model: Autoencoder, features: SparseFeatures, config: TrainingConfig, seed: int) -> None:
-        self.model, self.features, self.config, self.seed = model, features, config, seed
+    def __init__(
+        self, models: Sequence[Autoencoder], features: SparseFeatures, config: TrainingConfig, seed: int
+    ) -> None:
+        self.models, self.features, self.config, self.seed = models, features, config, seed
         self.step = 0
-        self.losses = torch.zeros(config.n_steps)
-        probability = float(features.per_feature(features.probability).mean())
-        self._peak = config.peak_rate(model.n_features, model.n_hidden, probability)
-        self._gradients = GradientStep(model, features, config.precision)
-        self._optimizer = torch.optim.Adam(
-            self._gradients.parameters.values(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
-        )
+        self.losses = torch.zeros(config.n_steps, len(models))
+        # Why and when each model's training ended: a place in _REASONS, −1 while it goes on, and its steps.
+        self._ends = torch.tensor([[-1, 0]] * len(models))
+        self._engine = engine_of(models, features, config)
         self._folder: Path | None = None
-        self._identity = checkpoint.identity(features, config, model.n_hidden, seed)
+        widths = [model.n_hidden for model in models]
+        self._identity = checkpoint.identity(features, config, widths[0] if len(models) == 1 else widths, seed)
 
     def keep_in(self, folder: Path) -> None:
         """Keeps checkpoints in a folder, going on from those it holds."""
         self._folder = folder
-        if checkpoint.exists(folder):
-            self.step = checkpoint.restore(
-                folder, self._gradients.parameters, self._optimizer, self.losses, self._identity
-            )
-        else:
+        if not checkpoint.exists(folder):
             # A folder that cannot be written is found out here and not after the training.
             self._save(folder)
+            return
+        self.step, tensors = checkpoint.restore(folder, self._identity)
+        self.losses[: self.step] = tensors["losses"]
+        self._ends = tensors["ends"]
+        self._engine.restore(tensors, self.step)
 
-    def run(self, report: Report) -> Stopped:
-        """Trains until the protocol stops it."""
-        stopped = None
-        while stopped is None:  # once, unless a signal's own handler lets the process go on
-            stopped = self._run_until_signal(report)
-        return stopped
+    def run(self, report: Report) -> list[tuple[Stopped, int]]:
+        """Trains until the protocol stops every model; returns why and after how many steps."""
+        while not self._is_over():  # once, unless a signal's own handler lets the process go on
+            self._run_until_signal(report)
+        self._engine.release()
+        return [(_REASONS[reason], steps) for reason, steps in self._ends.tolist()]
 
-    def _run_until_signal(self, report: Report) -> Stopped | None:
-        """Trains until the protocol stops it or a signal arrives, which is raised again after a checkpoint."""
+    def _run_until_signal(self, report: Report) -> None:
+        """Trains until all models have ended or a signal arrives, which is raised again after a checkpoint."""
         saved = time.monotonic()
         # How far a stop rule will go is unknown.
         total = 0 if self.config.stop_window else self.config.n_steps
         with deferred_signals() as signals:
-            while (stopped := self._stopped()) is None:
+            while not self._is_over():
                 self._advance()
+                self._note_ends()
                 if self.step % _REPORT_EVERY == 0 or self.step == self.config.n_steps:
-                    report(self.step, total, f"loss {self._recent(_REPORT_EVERY):.4e}")
+                    report(self.step, total, f"loss {float(self._recent(_REPORT_EVERY).mean()):.4e}")
                 overdue = time.monotonic() - saved > _CHECKPOINT_SECONDS
                 if self._folder and (signals.pending or overdue):
                     self._save(self._folder)
                     saved = time.monotonic()
                 if signals.pending:
                     break
-            if self._folder and stopped:
+            if self._folder and self._is_over():
                 # What follows, the held-out loss and the final files, can be repeated from here.
                 self._save(self._folder)
-        return stopped
 
     def _save(self, folder: Path) -> None:
-        checkpoint.write(folder, self.step, self._gradients.parameters, self._optimizer, self.losses, self._identity)
+        tensors = {"losses": self.losses[: self.step], "ends": self._ends, **self._engine.state()}
+        checkpoint.write(folder, self.step, tensors, self._identity)
 
     def _advance(self) -> None:
         """Does one step."""
-        generator = torch_generator(self.seed, "batch", self.step, device=self.model.W_enc.device)
-        batch = self.features.sample_sparse(self.config.batch_size, generator, dtype=self.model.W_enc.dtype)
-        self._optimizer.param_groups[0]["lr"] = self._peak * self.config.rate_factor(self.step)
-        self.losses[self.step] = self._gradients(batch)
-        self._optimizer.step()
+        weights = self.models[0].W_enc
+        generator = torch_generator(self.seed, "batch", self.step, device=weights.device)
+        batch = self.features.sample_sparse(self.config.batch_size, generator, dtype=weights.dtype)
+        self.losses[self.step] = self._engine.advance(batch, self.step)
         self.step += 1
 
-    def _stopped(self) -> Stopped | None:
-        """Returns why to stop here, if so."""
+    def _is_over(self) -> bool:
+        return bool((self._ends[:, 0] >= 0).all())
+
+    def _note_ends(self) -> None:
+        """Finds the models whose training ends here."""
+        window = self.config.stop_window or self.config.n_steps
+        if self.step < self.config.n_steps and self.step % _REPORT_EVERY and self.step % window:
+            return
+        for index, model in enumerate(self.models):
+            reason = self._stopped(index, model.n_hidden) if self._ends[index, 0] < 0 else None
+            if reason is not None:
+                self._ends[index] = torch.tensor([_REASONS.index(reason), self.step])
+                self._engine.freeze(index)
+
+    def _stopped(self, index: int, n_hidden: int) -> Stopped | None:
+        """Returns why to stop a model here, if so."""
         window = self.config.stop_window
-        if self.step and self.step % _REPORT_EVERY == 0 and not isfinite(self._recent(_REPORT_EVERY)):
-            return "diverged"
+        if self.step % _REPORT_EVERY == 0:
+            recent = float(self._recent(_REPORT_EVERY)[index])
+            constant = weighted_linear_loss(self.features, 0)
+            if not isfinite(recent):
+                return "diverged"
+            if window is None and self.step >= _COLLAPSED_BY * self.config.n_steps:
+                linear = weighted_linear_loss(self.features, n_hidden)
+                if abs(recent - constant) < _AT_CONSTANT * (constant - linear):
+                    return "collapsed"
         if window and self.step >= 2 * window and self.step % window == 0:
-            before = _mean(self.losses[self.step - 2 * window : self.step - window])
-            if not self._recent(window) < before:
+            before = self.losses[self.step - 2 * window : self.step - window, index].mean(dtype=torch.float64)
+            if not self._recent(window)[index] < before:
                 return "plateau"
         if self.step >= self.config.n_steps:
             return "step limit" if window else "completed"
         return None
 
-    def _recent(self, window: int) -> float:
-        return _mean(self.losses[max(0, self.step - window) : self.step])
-
-
-def _mean(losses: Tensor) -> float:
-    return float(losses.mean(dtype=torch.float64))
+    def _recent(self, window: int) -> Tensor:
+        """Returns each model's mean loss over the last batches."""
+        return self.losses[max(0, self.step - window) : self.step].mean(dim=0, dtype=torch.float64)
 
 
 def _collapsed(loss: float, features: SparseFeatures, n_hidden: int) -> bool:

@@ -54,7 +54,8 @@ class Run:
             fired), "diverged" (a loss was not finite) or "collapsed" (no better than half way from the
             constant prediction to the linear optimum).
         steps: Steps done.
-        seconds: Wall-clock time of this process's part of the training, in seconds.
+        seconds: Wall-clock time of this process's part of the training and of the held-out loss, in seconds; of all
+            models together if trained together.
     """
 
     model: Autoencoder

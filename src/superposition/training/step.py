@@ -27,21 +27,29 @@ class GradientStep:
         model: The model; its parameters get gradient buffers.
         features: Where batches come from; its importances weigh the loss.
         precision: Of the factors of dense products; "bfloat16" keeps 8 bits of each.
+        buffers: Memory to share with the steps of other models that take turns with this one.
 
     Attributes:
         parameters: The model's parameters by name, sharing its memory, each in the order in which it lies there:
             the fused optimiser is three times slower otherwise. Their gradients are the model's.
     """
 
-    def __init__(self, model: Autoencoder, features: SparseFeatures, precision: Precision = "float32") -> None:
+    def __init__(
+        self,
+        model: Autoencoder,
+        features: SparseFeatures,
+        precision: Precision = "float32",
+        buffers: dict[str, Tensor] | None = None,
+    ) -> None:
         self._model = model
         importance = torch.tensor(features.per_feature(features.importance)).to(model.W_enc)
         self._importance = None if bool((importance == 1).all()) else importance
         self._is_rounded = precision == "bfloat16"
-        self._buffers: dict[str, Tensor] = {}
+        self._buffers: dict[str, Tensor] = {} if buffers is None else buffers
         self.parameters: dict[str, torch.nn.Parameter] = {}
         for name, parameter in model.named_parameters():
-            parameter.grad = torch.zeros_like(parameter)
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
             is_turned = not parameter.is_contiguous()
             view = torch.nn.Parameter(parameter.detach().T if is_turned else parameter.detach())
             view.grad = parameter.grad.T if is_turned else parameter.grad
@@ -60,17 +68,28 @@ class GradientStep:
 
     def _dense(self, batch: SparseBatch) -> Tensor:
         model = self._model
-        W_dec, W_enc = self._factor("W_dec", model.W_dec), self._factor("W_enc", model.W_enc.T)
         x = batch.to_dense(out=self._buffer("x", *batch.shape))
-        x_factor = self._factor("x", x)
+        x_factor, W_enc = self._factor("x", x), self._factor("W_enc", model.W_enc.T)
         hidden = self._product(x_factor, W_enc, self._buffer("hidden", len(x), model.n_hidden))
+        slope_hidden = self._buffer("slope_hidden", *hidden.shape)
+        loss = self.decode(x, hidden, slope_hidden)
+        self._product(x_factor.T, self._factor("slope_hidden", slope_hidden), self._gradient(model.W_enc).T)
+        return loss
+
+    def decode(
+        self,
+        x: Float[Tensor, "batch n_features"],
+        hidden: Float[Tensor, "batch n_hidden"],
+        slope_hidden: Float[Tensor, "batch n_hidden"],
+    ) -> Float[Tensor, ""]:
+        """The decoder's half of a dense step: returns the loss, sets the decoder's gradients and `slope_hidden`."""
+        W_dec = self._factor("W_dec", self._model.W_dec)
         output = self._pre_activations(hidden, W_dec).relu_()
-        error = torch.sub(output, x, out=self._buffer("error", *batch.shape))
+        error = torch.sub(output, x, out=self._buffer("error", *x.shape))
         weighted = self._weighted(error)
         loss = torch.dot(error.view(-1), weighted.view(-1)) / x.numel()
         slope = torch.ops.aten.threshold_backward.grad_input(weighted, output, 0, grad_input=output)
-        slope_hidden = self._factor("slope_hidden", self._decoder_gradients(slope, hidden, W_dec))
-        self._product(x_factor.T, slope_hidden, self._gradient(model.W_enc).T)
+        self._decoder_gradients(slope, hidden, W_dec, slope_hidden)
         return loss
 
     def _over_entries(self, batch: SparseBatch) -> Tensor:
@@ -95,24 +114,24 @@ class GradientStep:
         else:
             error = output.mul_(is_on)
             weighted = self._weighted(error)
-            slope_hidden = self._decoder_gradients(weighted, hidden, W_dec)
+            slope_hidden = self._buffer("slope_hidden", *hidden.shape)
+            self._decoder_gradients(weighted, hidden, W_dec, slope_hidden)
         loss += torch.dot(error.view(-1), weighted.view(-1))
         x.transposed().times(slope_hidden, self._gradient(model.W_enc).T)
         return loss / output.numel()
 
-    def _decoder_gradients(self, slope: Tensor, hidden: Tensor, W_dec: Tensor) -> Tensor:
-        """Sets the decoder's gradients and returns the hidden layer's, from weighted errors where outputs are on."""
+    def _decoder_gradients(self, slope: Tensor, hidden: Tensor, W_dec: Tensor, slope_hidden: Tensor) -> None:
+        """Sets the decoder's gradients and the hidden layer's, from weighted errors where outputs are on."""
         model, scale = self._model, 2 / slope.numel()
         torch.sum(slope, dim=0, out=self._gradient(model.b_dec)).mul_(scale)
         # Scaled while it is small: the gradients then need no pass of their own.
         scaled = self._factor("scaled_hidden", hidden * scale)
         slope = self._factor("slope", slope)
         self._product(slope.T, scaled, self._gradient(model.W_dec))
-        slope_hidden = self._buffer("slope_hidden", *hidden.shape)
-        return self._product(slope, W_dec, slope_hidden).mul_(scale)
+        self._product(slope, W_dec, slope_hidden).mul_(scale)
 
     def _decoder_gradients_over_entries(self, on: Tensor, slope: Tensor, hidden: Tensor) -> Tensor:
-        """The same from the weighted errors at the positions of the outputs that are on."""
+        """The same from the weighted errors at the positions of the outputs that are on; returns the hidden layer's."""
         model, shape = self._model, (len(hidden), self._model.n_features)
         rows = SparseRows.of(on, slope * (2 / (shape[0] * shape[1])), shape)
         columns = rows.transposed()

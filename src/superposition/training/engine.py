@@ -1,0 +1,164 @@
+"""What advances during training: one model, or many that see the same batches."""
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from superposition.features import SparseFeatures
+from superposition.features.sampling import SparseBatch
+from superposition.models import Autoencoder
+from superposition.training.config import TrainingConfig
+from superposition.training.step import GradientStep
+
+_AVERAGES = {"mean": "exp_avg", "square": "exp_avg_sq"}
+
+
+class Engine(Protocol):
+    """Models in training and the state of their optimiser."""
+
+    def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
+        """Does step 0, 1, … on a batch; returns each model's loss per feature before it."""
+
+    def freeze(self, index: int) -> None:
+        """Leaves a model as it is from now on."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns all that decides what follows, by name."""
+
+    def restore(self, state: dict[str, Tensor], step: int) -> None:
+        """Goes back to a state after so many steps."""
+
+    def release(self) -> None:
+        """Gives every model memory of its own again."""
+
+
+def engine_of(models: Sequence[Autoencoder], features: SparseFeatures, config: TrainingConfig) -> Engine:
+    """Returns what trains these models best."""
+    return OneModel(models[0], features, config) if len(models) == 1 else ManyModels(models, features, config)
+
+
+class OneModel:
+    """One model: its own step and torch's fused Adam."""
+
+    def __init__(self, model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> None:
+        self._config = config
+        self._peak = _peak_rate(model, features, config)
+        self._step = GradientStep(model, features, config.precision)
+        self._parameters = self._step.parameters
+        self._optimizer = torch.optim.Adam(
+            self._parameters.values(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
+        )
+
+    def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
+        self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
+        loss = self._step(batch)
+        self._optimizer.step()
+        return loss[None]
+
+    def freeze(self, index: int) -> None:
+        """Nothing: training ends with its only model."""
+
+    def state(self) -> dict[str, Tensor]:
+        tensors = {}
+        for name, parameter in self._parameters.items():
+            averages = self._optimizer.state.get(parameter, {})  # empty before the first step
+            tensors[name] = parameter.detach()
+            for ours, theirs in _AVERAGES.items():
+                tensors[f"{name}.{ours}"] = averages[theirs] if averages else torch.zeros_like(parameter)
+        return tensors
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Tensor], step: int) -> None:
+        for name, parameter in self._parameters.items():
+            parameter.copy_(state[name])
+            averages = {theirs: state[f"{name}.{ours}"].to(parameter) for ours, theirs in _AVERAGES.items()}
+            self._optimizer.state[parameter] = {"step": torch.tensor(float(step)).to(parameter.device), **averages}
+
+    def release(self) -> None:
+        """Nothing: the model's memory is its own."""
+
+
+class ManyModels:
+    """Models of one n_features and any widths on the same batches.
+
+    Their encoders lie one below the other, so that one product encodes a batch for all and one gives all their
+    gradients, and no width is padded; all parameters lie in one vector, so that Adam passes over them together.
+    """
+
+    def __init__(self, models: Sequence[Autoencoder], features: SparseFeatures, config: TrainingConfig) -> None:
+        self._models, self._config = models, config
+        n, self._widths = features.n_features, [model.n_hidden for model in models]
+        total = sum(self._widths)
+        with torch.no_grad():
+            self._flat = torch.cat(
+                [model.W_enc.flatten() for model in models]
+                + [parameter.flatten() for model in models for parameter in (model.W_dec, model.b_dec)]
+            )
+        self._gradient = torch.zeros_like(self._flat)
+        self._averages = {name: torch.zeros_like(self._flat) for name in _AVERAGES}
+        self._rate, self._work = torch.zeros_like(self._flat), torch.empty_like(self._flat)
+        self._W_enc = self._flat[: total * n].view(total, n)
+        self._W_enc_gradient = self._gradient[: total * n].view(total, n)
+        self._places: list[list[slice]] = []
+        encoder, rest = 0, total * n
+        for model in models:
+            sizes = model.n_hidden * n, n * model.n_hidden, n
+            starts = encoder, rest, rest + sizes[1]
+            self._places.append([slice(start, start + size) for start, size in zip(starts, sizes, strict=True)])
+            encoder, rest = encoder + sizes[0], rest + sizes[1] + sizes[2]
+            for parameter, place in zip((model.W_enc, model.W_dec, model.b_dec), self._places[-1], strict=True):
+                parameter.grad = self._gradient[place].view(parameter.shape)
+                parameter.data = self._flat[place].view(parameter.shape)
+                self._rate[place] = _peak_rate(model, features, config)
+        buffers: dict[str, Tensor] = {}
+        self._steps = [GradientStep(model, features, config.precision, buffers) for model in models]
+
+    @torch.no_grad()
+    def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
+        x = batch.to_dense()
+        hidden = x @ self._W_enc.T
+        slopes, losses = torch.empty_like(hidden), []
+        parts = zip(self._steps, hidden.split(self._widths, dim=1), slopes.split(self._widths, dim=1), strict=True)
+        for one, its_hidden, its_slope in parts:
+            losses.append(one.decode(x, its_hidden, its_slope))
+        torch.mm(slopes.T, x, out=self._W_enc_gradient)
+        self._adam(step)
+        return torch.stack(losses)
+
+    def _adam(self, step: int) -> None:
+        (beta, beta_square), epsilon = self._config.betas, self._config.epsilon
+        mean, square = self._averages.values()
+        mean.lerp_(self._gradient, 1 - beta)
+        square.mul_(beta_square).addcmul_(self._gradient, self._gradient, value=1 - beta_square)
+        growth = sqrt(1 - beta_square ** (step + 1))
+        torch.sqrt(square, out=self._work).add_(epsilon * growth)
+        torch.div(mean, self._work, out=self._work)
+        factor = self._config.rate_factor(step) * growth / (1 - beta ** (step + 1))
+        self._flat.addcmul_(self._work, self._rate, value=-factor)
+
+    def freeze(self, index: int) -> None:
+        for place in self._places[index]:
+            self._rate[place] = 0
+
+    def state(self) -> dict[str, Tensor]:
+        return {"parameters": self._flat, "rate": self._rate, **self._averages}
+
+    def restore(self, state: dict[str, Tensor], step: int) -> None:
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+
+    def release(self) -> None:
+        for model in self._models:
+            model.W_enc.data = model.W_enc.detach().T.clone(memory_format=torch.contiguous_format).T
+            model.W_dec.data, model.b_dec.data = model.W_dec.detach().clone(), model.b_dec.detach().clone()
+            for parameter in model.parameters():
+                parameter.grad = None
+
+
+def _peak_rate(model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> float:
+    probability = float(features.per_feature(features.probability).mean())
+    return config.peak_rate(model.n_features, model.n_hidden, probability)
