@@ -94,6 +94,44 @@ def test_interrupted_cell_goes_on(store, monkeypatch):
     assert torch.equal(store.get(CELL).model.W_dec, straight.get(CELL).model.W_dec)
 
 
+def test_cells_on_the_same_batches_are_trained_together(store, tmp_path, monkeypatch):
+    cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4, 8)]
+    apart = Store(tmp_path / "apart")
+    for cell in cells:
+        complete(apart, cell)
+    monkeypatch.setattr("superposition.sweeps.store.train", lambda *_, **__: pytest.fail("trained alone"))
+    complete(store, *cells)
+    assert store.missing(cells) == []
+    for cell in cells:
+        one, other = store.get(cell), apart.get(cell)
+        assert one.loss.value == pytest.approx(other.loss.value, rel=1e-3)
+        assert one.record["steps"] == 30
+        assert one.model.n_hidden == cell.n_hidden
+
+
+def test_interrupted_group_goes_on(store, monkeypatch):
+    import signal
+
+    from superposition.training import loop
+
+    cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4)]
+    advance, steps = loop._Loop._advance, []
+
+    def interrupted(self):
+        steps.append(self.step)
+        advance(self)
+        if len(steps) == 12:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(loop._Loop, "_advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        complete(store, *cells)
+    assert store.missing(cells) == cells
+    complete(store, *cells)
+    assert steps == list(range(30))
+    assert sorted(path.name for path in store.path(cells[0]).parent.iterdir()) == sorted(cell.key for cell in cells)
+
+
 def test_absent_and_damaged_cells_say_where(store):
     with pytest.raises(ValueError, match=f"trained cell must be in .*{CELL.key}"):
         store.get(CELL)

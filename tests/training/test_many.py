@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, train
-from superposition.training import loop, train_many
+from superposition.training import train_many
 from superposition.training.loop import _Loop
 
 FEATURES = SparseFeatures(24, 0.15, importance=np.linspace(0.5, 1.5, 24))
@@ -81,12 +81,11 @@ def test_interrupted_and_gone_on_is_the_straight_run(step, tmp_path, monkeypatch
     for run, other in zip(resumed, straight, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(run.model.parameters(), other.model.parameters(), strict=True))
         assert run.curve == other.curve
-    assert not list(tmp_path.glob("checkpoint-*"))
+    again = train_many(models(), FEATURES, CONFIG, seed=2, checkpoints=tmp_path, n_held_out=10)
+    assert [run.loss for run in again] == [run.loss for run in straight]
 
 
-def test_checkpoints_of_other_models_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(loop.checkpoint, "remove", lambda _: None)
+def test_checkpoints_of_other_models_are_refused(tmp_path):
     train_many(models(), FEATURES, CONFIG, checkpoints=tmp_path, n_held_out=10)
     with pytest.raises(ValueError, match="`n_hidden` must be that of the unfinished run"):
         train_many(models()[:2], FEATURES, CONFIG, checkpoints=tmp_path, n_held_out=10)

@@ -1,17 +1,22 @@
 """The store: one run folder a cell, named by the cell's key; what is there is not trained again."""
 
+import hashlib
+import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from superposition import _files
-from superposition._progress import Display
+from superposition._progress import Display, Report
 from superposition.estimate import Estimate
 from superposition.models import Autoencoder, load
 from superposition.sweeps.cells import TrainedCell
-from superposition.training import train
-from superposition.training.storage import RECORD
+from superposition.training import train, train_many
+from superposition.training.storage import RECORD, open_folder, save_run
+
+# Features of models that leave a processor idle one at a time.
+_SMALL = 512
 
 
 @dataclass(frozen=True)
@@ -47,25 +52,57 @@ class Store:
         return [cell for cell in dict.fromkeys(cells) if not (self.path(cell) / RECORD).exists()]
 
     def complete(self, cells: Iterable[TrainedCell], display: Display) -> None:
-        """Trains the missing cells one after the other; an interrupted one goes on from its checkpoint."""
+        """Trains the missing cells; what was interrupted goes on from its checkpoint.
+
+        Small cells that see the same batches are trained together, larger ones one after the other.
+        """
         missing = self.missing(cells)
         if not missing:
             return
+        groups: dict[TrainedCell, list[TrainedCell]] = {}
+        for cell in missing:
+            same_batches = replace(cell, n_hidden=1)
+            groups.setdefault(same_batches if cell.n_features <= _SMALL else cell, []).append(cell)
         report = display.task("models")
-        for done, cell in enumerate(missing):
-            name = f"n={cell.n_features} n_hidden={cell.n_hidden} p={cell.probability:g}"
+        done = 0
+        for group in groups.values():
             report(done, len(missing), "")
-            train(
-                cell.model(),
-                cell.features(),
-                cell.config(),
-                seed=cell.seed,
-                folder=self.path(cell),
-                resume=True,
-                progress=display.task(name, transient=True),
-                n_held_out=cell.n_held_out,
-            )
+            name = f"n={group[0].n_features} p={group[0].probability:g}"
+            if len(group) == 1:
+                self._train(group[0], display.task(f"{name} n_hidden={group[0].n_hidden}", transient=True))
+            else:
+                self._train_together(group, display.task(f"{name}, {len(group)} models", transient=True))
+            done += len(group)
         report(len(missing), len(missing), "")
+
+    def _train(self, cell: TrainedCell, report: Report) -> None:
+        train(
+            cell.model(),
+            cell.features(),
+            cell.config(),
+            seed=cell.seed,
+            folder=self.path(cell),
+            resume=True,
+            progress=report,
+            n_held_out=cell.n_held_out,
+        )
+
+    def _train_together(self, group: list[TrainedCell], report: Report) -> None:
+        first, names = group[0], " ".join(cell.key for cell in group)
+        checkpoints = self._folder / f"together-{hashlib.blake2b(names.encode(), digest_size=10).hexdigest()}"
+        runs = train_many(
+            [cell.model() for cell in group],
+            first.features(),
+            first.config(),
+            seed=first.seed,
+            checkpoints=checkpoints,
+            progress=report,
+            n_held_out=first.n_held_out,
+        )
+        for cell, run in zip(group, runs, strict=True):
+            with _files.locked(folder := _files.vacant(self.path(cell))):
+                save_run(run, open_folder(folder, resume=True))
+        shutil.rmtree(checkpoints)
 
     def get(self, cell: TrainedCell) -> StoredRun:
         """Returns a finished cell.

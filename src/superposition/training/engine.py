@@ -36,11 +36,6 @@ class Engine(Protocol):
         """Gives every model memory of its own again."""
 
 
-def engine_of(models: Sequence[Autoencoder], features: SparseFeatures, config: TrainingConfig) -> Engine:
-    """Returns what trains these models best."""
-    return OneModel(models[0], features, config) if len(models) == 1 else ManyModels(models, features, config)
-
-
 class OneModel:
     """One model: its own step and torch's fused Adam."""
 
@@ -122,9 +117,9 @@ class ManyModels:
         x = batch.to_dense()
         hidden = x @ self._W_enc.T
         slopes, losses = torch.empty_like(hidden), []
-        parts = zip(self._steps, hidden.split(self._widths, dim=1), slopes.split(self._widths, dim=1), strict=True)
-        for one, its_hidden, its_slope in parts:
-            losses.append(one.decode(x, its_hidden, its_slope))
+        its = (torch.split(tensor, self._widths, dim=1) for tensor in (hidden, slopes))
+        for one, its_hidden, its_slopes in zip(self._steps, *its, strict=True):
+            losses.append(one.decode(x, its_hidden, its_slopes))
         torch.mm(slopes.T, x, out=self._W_enc_gradient)
         self._adam(step)
         return torch.stack(losses)

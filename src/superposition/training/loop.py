@@ -19,7 +19,7 @@ from superposition.models import Autoencoder
 from superposition.theory import weighted_linear_loss
 from superposition.training import checkpoint, storage
 from superposition.training.config import TrainingConfig
-from superposition.training.engine import engine_of
+from superposition.training.engine import Engine, ManyModels, OneModel
 from superposition.training.result import Curve, Run, Stopped
 
 _REASONS: tuple[Stopped, ...] = get_args(Stopped)
@@ -83,7 +83,8 @@ def train(
     _checks.whole_number("n_held_out", n_held_out)
     seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
     check_same_width(model, features)
-    loop = _Loop([model], features, config or TrainingConfig(), seed)
+    config = config or TrainingConfig()
+    loop = _Loop([model], OneModel(model, features, config), features, config, seed)
     report = progress if callable(progress) else silent
     if folder is None:
         return _finish(loop, report, n_held_out)[0]
@@ -105,7 +106,7 @@ def train_many(
     progress: bool | Report = False,
     n_held_out: int = 100_000,
 ) -> list[Run]:
-    """Trains several autoencoders in place on the same batches, in one program, and measures each.
+    """Trains autoencoders in place on the same batches, in one program, and measures each.
 
     Each run is that of `train` with the same seed, up to the rounding of sums: same batches, its own rate, its own
     end. It pays for models so small that a processor is not full with one: sampling and encoding are shared.
@@ -115,7 +116,8 @@ def train_many(
         features: What they see.
         config: Protocol of all; TrainingConfig() if not given. A size-dependent rate is each model's own.
         seed: Seed of batches and held-out samples, ≥ 0.
-        checkpoints: Folder for checkpoints of all together, from which the same call goes on; emptied at the end.
+        checkpoints: Folder for checkpoints of all together, from which the same call goes on. The last one stays:
+            remove the folder when the runs are kept elsewhere.
         progress: True shows a bar on standard error; a function gets (done, total, detail).
         n_held_out: Samples behind each `run.loss`, ≥ 1.
 
@@ -138,16 +140,15 @@ def train_many(
         raise ValueError("`models` must hold at least one model, got none")
     for model in models:
         check_same_width(model, features)
-    loop = _Loop(models, features, config or TrainingConfig(), seed)
+    config = config or TrainingConfig()
+    loop = _Loop(models, ManyModels(models, features, config), features, config, seed)
     report = progress if callable(progress) else silent
     if checkpoints is None:
         return _finish(loop, report, n_held_out)
     folder = _files.vacant(Path(checkpoints))
     with _files.locked(folder):
         loop.keep_in(storage.open_folder(folder, resume=True))
-        runs = _finish(loop, report, n_held_out)
-        checkpoint.remove(folder)
-    return runs
+        return _finish(loop, report, n_held_out)
 
 
 def _finish(loop: "_Loop", report: Report, n_held_out: int) -> list[Run]:
@@ -171,14 +172,19 @@ class _Loop:
     """The state of a run between two steps."""
 
     def __init__(
-        self, models: Sequence[Autoencoder], features: SparseFeatures, config: TrainingConfig, seed: int
+        self,
+        models: Sequence[Autoencoder],
+        engine: Engine,
+        features: SparseFeatures,
+        config: TrainingConfig,
+        seed: int,
     ) -> None:
+        self._engine = engine
         self.models, self.features, self.config, self.seed = models, features, config, seed
         self.step = 0
         self.losses = torch.zeros(config.n_steps, len(models))
         # Why and when each model's training ended: a place in _REASONS, −1 while it goes on, and its steps.
         self._ends = torch.tensor([[-1, 0]] * len(models))
-        self._engine = engine_of(models, features, config)
         self._folder: Path | None = None
         widths = [model.n_hidden for model in models]
         self._identity = checkpoint.identity(features, config, widths[0] if len(models) == 1 else widths, seed)

@@ -67,7 +67,7 @@ class SparseRows:
                 return out.copy_(_gathered(self.columns, self.values, self.starts, table))
             return self._times_blocks(table, height, out)
         width = max(64, _CACHE_BYTES // (size * len(table)))
-        for part, result in zip(table.split(width, dim=1), out.split(width, dim=1), strict=True):
+        for part, result in zip(torch.split(table, width, dim=1), torch.split(out, width, dim=1), strict=True):
             result.copy_(_gathered(self.columns, self.values, self.starts, part.contiguous()))
         return out
 
@@ -82,7 +82,7 @@ class SparseRows:
         counts = np.bincount(block.astype(np.int64) * self.n_rows + row, minlength=n_blocks * self.n_rows)
         starts = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
         within, values = torch.from_numpy((columns % height)[order]), self.values[torch.from_numpy(order)]
-        for index, rows_of_table in enumerate(table.split(height)):
+        for index, rows_of_table in enumerate(torch.split(table, height)):
             here = starts[index * self.n_rows : (index + 1) * self.n_rows + 1]
             entries = slice(int(here[0]), int(here[-1]))
             starts_here = torch.from_numpy(here - here[0])
