@@ -40,6 +40,7 @@ def checkpoints(folder):
 @pytest.fixture
 def frequent(monkeypatch):
     monkeypatch.setattr(loop, "_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_CHECKPOINT_SHARE", 0)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ SCRIPT = """
 import sys
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, train
 from superposition.training import loop
-loop._CHECKPOINT_SECONDS = 0.0
+loop._CHECKPOINT_SECONDS = loop._CHECKPOINT_SHARE = 0
 train(Autoencoder(12, 3), SparseFeatures(12, 0.2), TrainingConfig(n_steps=1500, batch_size=16),
       folder=sys.argv[1], n_held_out=10)
 """

@@ -25,6 +25,8 @@ from superposition.training.result import Curve, Run, Stopped
 _REASONS: tuple[Stopped, ...] = get_args(Stopped)
 _REPORT_EVERY = 50
 _CHECKPOINT_SECONDS = 30.0
+# Least time between checkpoints, in units of the time that one takes: those of large models are gigabytes.
+_CHECKPOINT_SHARE = 30
 # A run that sits at the constant prediction after this share of its steps will not leave it.
 _COLLAPSED_BY = 0.3
 _AT_CONSTANT = 0.02
@@ -51,7 +53,7 @@ def train(
         features: What it sees; n_features must be the model's.
         config: Protocol; TrainingConfig() if not given.
         seed: Seed of batches and held-out samples, ≥ 0.
-        folder: Where to keep checkpoints (every 30 s, and on SIGINT or SIGTERM) and at the end the model,
+        folder: Where to keep checkpoints (every 30 s, less often if large, and on SIGINT or SIGTERM) and at the end the model,
             record.json and curve.parquet. Nothing is written if not given.
         resume: Whether to go on from the checkpoints in `folder`, if there are any.
         progress: True shows a bar on standard error; a function gets (done, total, detail).
@@ -210,7 +212,7 @@ class _Loop:
 
     def _run_until_signal(self, report: Report) -> None:
         """Trains until all models have ended or a signal arrives, which is raised again after a checkpoint."""
-        saved = time.monotonic()
+        due = time.monotonic() + _CHECKPOINT_SECONDS
         # How far a stop rule will go is unknown.
         total = 0 if self.config.stop_window else self.config.n_steps
         with deferred_signals() as signals:
@@ -219,10 +221,11 @@ class _Loop:
                 self._note_ends()
                 if self.step % _REPORT_EVERY == 0 or self.step == self.config.n_steps:
                     report(self.step, total, f"loss {float(self._recent(_REPORT_EVERY).mean()):.4e}")
-                overdue = time.monotonic() - saved > _CHECKPOINT_SECONDS
-                if self._folder and (signals.pending or overdue):
+                now = time.monotonic()
+                if self._folder and (signals.pending or now > due):
                     self._save(self._folder)
-                    saved = time.monotonic()
+                    taken = time.monotonic() - now
+                    due = now + max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)
                 if signals.pending:
                     break
             if self._folder and self._is_over():
