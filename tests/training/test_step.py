@@ -101,7 +101,8 @@ class TestOverEntries:
 
     @pytest.mark.parametrize("cache", [64, 1024, 2**21])
     def test_naive_twin_blocks_of_the_table_and_of_its_columns(self, cache, monkeypatch):
-        monkeypatch.setattr(sparse_products, "_CACHE_BYTES", cache)
+        for name in ("_CACHE_BYTES", "_COLUMN_BYTES", "_RESULT_BYTES"):
+            monkeypatch.setattr(sparse_products, name, cache)
         monkeypatch.setattr(sparse_products, "_WORTH_A_BLOCK", 0.5)
         importance = np.random.default_rng(0).uniform(0, 3, 150)
         features = SparseFeatures(150, 0.2, importance=importance)

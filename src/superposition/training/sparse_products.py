@@ -9,8 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# What of a table is read at a time, so that it stays in a core's own cache.
+# What of a table is read at a time, so that it stays in a core's own cache: of rows, and of columns, which lie apart.
 _CACHE_BYTES = 2**21
+_COLUMN_BYTES = 2**19
+# What of a result is made at a time.
+_RESULT_BYTES = 2**22
 # Entries of a row in a block of the table that pay for adding up one row more.
 _WORTH_A_BLOCK = 6
 
@@ -59,16 +62,15 @@ class SparseRows:
     ) -> Float[Tensor, "rows width"]:
         """Writes the product with a table to `out`, reading cache-sized parts of the table one after another."""
         size = table.element_size()
-        if table.numel() * size <= _CACHE_BYTES:
-            return out.copy_(_gathered(self.columns, self.values, self.starts, table))
+        height = max(1, _CACHE_BYTES // (size * table.shape[1]))
+        if len(table) <= height:
+            return self._gather(table, out)
         if self.n_rows <= self.n_columns:
-            height = max(1, _CACHE_BYTES // (size * table.shape[1]))
-            if len(self.columns) < _WORTH_A_BLOCK * self.n_rows * self.n_columns / height:
-                return out.copy_(_gathered(self.columns, self.values, self.starts, table))
-            return self._times_blocks(table, height, out)
-        width = max(64, _CACHE_BYTES // (size * len(table)))
+            pays = len(self.columns) >= _WORTH_A_BLOCK * self.n_rows * self.n_columns / height
+            return self._times_blocks(table, height, out) if pays else self._gather(table, out)
+        width = max(64, _COLUMN_BYTES // (size * len(table)))
         for part, result in zip(torch.split(table, width, dim=1), torch.split(out, width, dim=1), strict=True):
-            result.copy_(_gathered(self.columns, self.values, self.starts, part.contiguous()))
+            self._gather(part.contiguous(), result)
         return out
 
     def _times_blocks(self, table: Tensor, height: int, out: Tensor) -> Tensor:
@@ -80,18 +82,29 @@ class SparseRows:
         order = np.argsort(block, kind="stable")
         row = np.repeat(np.arange(self.n_rows), np.diff(self.starts.numpy()))
         counts = np.bincount(block.astype(np.int64) * self.n_rows + row, minlength=n_blocks * self.n_rows)
-        starts = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+        starts = torch.from_numpy(np.concatenate([[0], counts.cumsum()]).astype(np.int32))
         within, values = torch.from_numpy((columns % height)[order]), self.values[torch.from_numpy(order)]
         for index, rows_of_table in enumerate(torch.split(table, height)):
             here = starts[index * self.n_rows : (index + 1) * self.n_rows + 1]
-            entries = slice(int(here[0]), int(here[-1]))
-            starts_here = torch.from_numpy(here - here[0])
-            out += _gathered(within[entries], values[entries], starts_here, rows_of_table)
+            SparseRows(within, values, here, height)._gather(rows_of_table, out, add=True)
         return out
 
+    def _gather(self, table: Tensor, out: Tensor, *, add: bool = False) -> Tensor:
+        """Writes or adds Σ value · table[column] over the entries of each row to `out`.
 
-def _gathered(columns: Tensor, values: Tensor, starts: Tensor, table: Tensor) -> Tensor:
-    """Returns Σ value · table[column] over the entries of each row."""
-    return torch.nn.functional.embedding_bag(
-        columns, table, starts, mode="sum", per_sample_weights=values, include_last_offset=True
-    )
+        Some rows at a time: a small result is still in the cache when it is copied, and is no fresh memory.
+        """
+        height = max(1, _RESULT_BYTES // (table.element_size() * table.shape[1]))
+        for at, result in enumerate(torch.split(out, height)):
+            starts = self.starts[at * height : at * height + len(result) + 1]
+            first, last = int(starts[0]), int(starts[-1])
+            sums = torch.nn.functional.embedding_bag(
+                self.columns[first:last],
+                table,
+                starts - first,
+                mode="sum",
+                per_sample_weights=self.values[first:last],
+                include_last_offset=True,
+            )
+            result.add_(sums) if add else result.copy_(sums)
+        return out

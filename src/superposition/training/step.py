@@ -10,9 +10,10 @@ from superposition.models import Autoencoder
 from superposition.training.config import Precision
 from superposition.training.sparse_products import SparseRows
 
-# A product over entries alone costs as much as a dense one when some 15% are there, and what prepares it as much as
-# this many multiplications (benchmarks/training.py).
+# A product over entries alone costs as much as a dense one when some 15% are there (some 4% if that one is rounded),
+# and what prepares it as much as this many multiplications (benchmarks/training.py).
 _SPARSE_BELOW = 0.12
+_SPARSE_BELOW_ROUNDED = 0.03
 _SMALL = 5e7
 
 
@@ -64,7 +65,8 @@ class GradientStep:
         """Whether a product over so many entries is faster than a dense one."""
         size = batch.shape[0] * batch.shape[1]
         on_processor = self._model.W_enc.device.type == "cpu"
-        return on_processor and size * self._model.n_hidden >= _SMALL and n_entries < _SPARSE_BELOW * size
+        most = _SPARSE_BELOW_ROUNDED if self._is_rounded else _SPARSE_BELOW
+        return on_processor and size * self._model.n_hidden >= _SMALL and n_entries < most * size
 
     def _dense(self, batch: SparseBatch) -> Tensor:
         model = self._model
