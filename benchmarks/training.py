@@ -23,7 +23,6 @@ import torch
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, theory
 from superposition._random import torch_generator
 from superposition.training.engine import ManyModels, OneModel
-from superposition.training.step import GradientStep
 
 BATCH = 1024
 
@@ -87,6 +86,7 @@ def our_step(model: Autoencoder, features: SparseFeatures, precision: str) -> Ca
 
 
 def step_table(sizes: list[tuple[int, int]], probabilities: list[float], rounds: int) -> None:
+    """Prints whole steps, the decode product alone, and the share of the machine's product rate."""
     has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     print("| n | n_hidden | p | outputs on | naive | float32 | bfloat16 | decode product alone | share of peak |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -95,12 +95,12 @@ def step_table(sizes: list[tuple[int, int]], probabilities: list[float], rounds:
             features, model = SparseFeatures(n, p), settled_model(n, m, p)
             hidden, output = torch.randn(BATCH, m), torch.empty(BATCH, n)
             W_dec = model.W_dec.detach()
-            square = torch.randn(4096, 4096)
+            square, product = torch.randn(4096, 4096), torch.empty(4096, 4096)
             steps = {
                 "naive": naive_step(model, p),
                 "float32": our_step(model, features, "float32"),
                 "decode": lambda h=hidden, W=W_dec, out=output: torch.mm(h, W.T, out=out),
-                "peak": lambda square=square, out=torch.empty(4096, 4096): torch.mm(square, square, out=out),
+                "peak": lambda square=square, out=product: torch.mm(square, square, out=out),
             }
             if has_bf16:
                 steps["bfloat16"] = our_step(model, features, "bfloat16")
@@ -122,6 +122,7 @@ def step_table(sizes: list[tuple[int, int]], probabilities: list[float], rounds:
 
 
 def grid_table(n: int, rounds: int) -> None:
+    """Prints what training together gains."""
     widths = [max(2, round(ratio * n)) for ratio in np.geomspace(2 / n, 0.8, 20)]
     config = TrainingConfig(n_steps=10**6)
     print("| n | p | 20 widths together, against one after the other |")
@@ -161,13 +162,16 @@ def protocol_table(n: int, probability: float, loss_to_reach: float, naive_steps
         seconds = time.perf_counter() - start
         loss = held_out_loss(run.model, features, n_samples=50_000)
         ratio = naive * naive_steps / seconds
-        print(f"{n_steps:5d} steps: held out {loss}; {ratio:.0f} times faster than {naive_steps} naive steps", flush=True)
+        print(
+            f"{n_steps:5d} steps: held out {loss}; {ratio:.0f} times faster than {naive_steps} naive steps", flush=True
+        )
         if loss.value <= loss_to_reach:
             print(f"reached {loss_to_reach:.3e}")
             break
 
 
 def main() -> None:
+    """Runs the benchmark that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("step", "grid", "protocol"))
     parser.add_argument("--sizes", nargs="+", default=["128x32", "512x128", "1024x256", "2048x512", "8192x2048"])

@@ -15,6 +15,7 @@ TINY = dataclasses.replace(
     rug_entries=100_000,
     portrait_size=32,
     portrait_steps=60,
+    protocol_sizes=(16,),
 )
 
 

@@ -16,7 +16,7 @@ def contents(folder, pattern="figure-*"):
 
 def test_writes_table_pictures_and_summary_of_each_figure(made):
     folder, outcomes = made
-    assert [outcome.figure.name for outcome in outcomes] == ["1", "2", "3", "4", "T1"]
+    assert [outcome.figure.name for outcome in outcomes] == ["1", "2", "3", "4", "T1", "T2"]
     for figure in FIGURES:
         stem = folder / f"figure-{figure.name}"
         assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")

@@ -130,9 +130,10 @@ def test_small_problems_and_dense_ones_take_the_dense_products(monkeypatch):
     for n, p in ((32, 0.01), (2048, 0.5)):
         features = SparseFeatures(n, p)
         GradientStep(Autoencoder(n, n // 2), features)(features.sample_sparse(64, generator))
+    features = SparseFeatures(2048, 0.01)
+    step, batch = GradientStep(Autoencoder(2048, 1024), features), features.sample_sparse(64, generator)
     with pytest.raises(AssertionError):
-        features = SparseFeatures(2048, 0.01)
-        GradientStep(Autoencoder(2048, 1024), features)(features.sample_sparse(64, generator))
+        step(batch)
 
 
 def test_rounded_products_change_gradients_by_less_than_a_hundredth():

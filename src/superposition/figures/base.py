@@ -30,6 +30,7 @@ class Preset:
         rug_entries: Held-out samples of each rug times its n_features: equal work for each size.
         portrait_size: n_features of the single model of figure 3.
         portrait_steps: Training steps of that model.
+        protocol_sizes: n_features of the models of figure T2, increasing.
         seed: Seed of everything.
     """
 
@@ -43,6 +44,7 @@ class Preset:
     rug_entries: int
     portrait_size: int
     portrait_steps: int
+    protocol_sizes: tuple[int, ...]
     seed: int = 0
 
     def trained_cells(self) -> list[TrainedCell]:

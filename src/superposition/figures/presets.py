@@ -13,6 +13,7 @@ QUICK = Preset(
     rug_entries=80_000_000,
     portrait_size=512,
     portrait_steps=2500,
+    protocol_sizes=(128, 512),
 )
 
 PRESETS = {preset.name: preset for preset in (QUICK,)}

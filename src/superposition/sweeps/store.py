@@ -12,8 +12,8 @@ from superposition._progress import Display, Report
 from superposition.estimate import Estimate
 from superposition.models import Autoencoder, load
 from superposition.sweeps.cells import TrainedCell
-from superposition.training import train, train_many
-from superposition.training.storage import RECORD, open_folder, save_run
+from superposition.training import Curve, train, train_many
+from superposition.training.storage import RECORD, open_folder, read_curve, save_run
 
 # Features of models that leave a processor idle one at a time.
 _SMALL = 512
@@ -21,11 +21,12 @@ _SMALL = 512
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A cell's trained model with the record of its run."""
+    """A cell's trained model with the record and curve of its run."""
 
     cell: TrainedCell
     model: Autoencoder
     record: dict[str, Any]
+    curve: Curve
 
     @property
     def loss(self) -> Estimate:
@@ -119,4 +120,4 @@ class Store:
             raise ValueError(f"{self.path(cell)} must hold the run of {cell}, got another: remove it and run again")
         if record.get("stopped") == "diverged":
             raise ValueError(f"the run of {cell} diverged: remove {self.path(cell)} and use another protocol or seed")
-        return StoredRun(cell, model, record)
+        return StoredRun(cell, model, record, read_curve(self.path(cell)))

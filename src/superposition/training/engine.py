@@ -49,6 +49,7 @@ class OneModel:
         )
 
     def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
+        """Does a step on a batch; returns each model's loss before it."""
         self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
         loss = self._step(batch)
         self._optimizer.step()
@@ -58,6 +59,7 @@ class OneModel:
         """Nothing: training ends with its only model."""
 
     def state(self) -> dict[str, Tensor]:
+        """Returns parameters and averages."""
         tensors = {}
         for name, parameter in self._parameters.items():
             averages = self._optimizer.state.get(parameter, {})  # empty before the first step
@@ -68,6 +70,7 @@ class OneModel:
 
     @torch.no_grad()
     def restore(self, state: dict[str, Tensor], step: int) -> None:
+        """Goes back to a state."""
         for name, parameter in self._parameters.items():
             parameter.copy_(state[name])
             averages = {theirs: state[f"{name}.{ours}"].to(parameter) for ours, theirs in _AVERAGES.items()}
@@ -114,6 +117,7 @@ class ManyModels:
 
     @torch.no_grad()
     def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
+        """Does a step on a batch; returns each model's loss before it."""
         x = batch.to_dense()
         hidden = x @ self._W_enc.T
         slopes, losses = torch.empty_like(hidden), []
@@ -136,17 +140,21 @@ class ManyModels:
         self._flat.addcmul_(self._work, self._rate, value=-factor)
 
     def freeze(self, index: int) -> None:
+        """Leaves a model as it is: its rate is 0 from now on."""
         for place in self._places[index]:
             self._rate[place] = 0
 
     def state(self) -> dict[str, Tensor]:
+        """Returns parameters and averages."""
         return {"parameters": self._flat, "rate": self._rate, **self._averages}
 
-    def restore(self, state: dict[str, Tensor], step: int) -> None:
+    def restore(self, state: dict[str, Tensor], step: int) -> None:  # noqa: ARG002  (nothing here counts steps)
+        """Goes back to a state."""
         for name, tensor in self.state().items():
             tensor.copy_(state[name])
 
     def release(self) -> None:
+        """Gives every model memory of its own again."""
         for model in self._models:
             model.W_enc.data = model.W_enc.detach().T.clone(memory_format=torch.contiguous_format).T
             model.W_dec.data, model.b_dec.data = model.W_dec.detach().clone(), model.b_dec.detach().clone()

@@ -53,8 +53,8 @@ def train(
         features: What it sees; n_features must be the model's.
         config: Protocol; TrainingConfig() if not given.
         seed: Seed of batches and held-out samples, ≥ 0.
-        folder: Where to keep checkpoints (every 30 s, less often if large, and on SIGINT or SIGTERM) and at the end the model,
-            record.json and curve.parquet. Nothing is written if not given.
+        folder: Where to keep checkpoints (every 30 s, less often if large, and on SIGINT or SIGTERM) and at the end
+            the model, record.json and curve.parquet. Nothing is written if not given.
         resume: Whether to go on from the checkpoints in `folder`, if there are any.
         progress: True shows a bar on standard error; a function gets (done, total, detail).
         n_held_out: Samples behind `run.loss`, ≥ 1.

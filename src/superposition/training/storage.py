@@ -6,7 +6,7 @@ from superposition import _files
 from superposition.models import save
 from superposition.models.storage import CONFIG
 from superposition.training import checkpoint
-from superposition.training.result import Run
+from superposition.training.result import Curve, Run
 
 RECORD, CURVE = "record.json", "curve.parquet"
 
@@ -37,3 +37,21 @@ def save_run(run: Run, folder: Path) -> None:
         pq.write_table(curve, temporary)
     _files.write_json(folder / RECORD, run.record())
     checkpoint.remove(folder)
+
+
+def read_curve(folder: Path) -> Curve:
+    """Returns the curve of a finished run.
+
+    Raises:
+        ValueError: It is not there or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        columns = pq.read_table(folder / CURVE).to_pydict()
+        return Curve(*(tuple(columns[name]) for name in ("step", "loss", "standard_error")))
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise ValueError(
+            f"{folder / CURVE} must be the curve of a run ({error}): remove the folder and run again"
+        ) from None
