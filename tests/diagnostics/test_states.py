@@ -111,7 +111,7 @@ class TestPairs:
         found = loss_split(of_pairs(32), features, n_samples=20_000)
         assert found.off.value == 0
         assert found.off_variance.value == 0
-        assert agrees(found.loss, theory.antipodal_loss(0.5, p), 0.05)
+        assert agrees(found.loss, theory.antipodal_loss(0.5, p, stretch=1.0), 0.05)
         # The error at given u is −c′ min(u, u′): its mean is −p (u − u²/2).
         assert agrees(found.on_bias, p**3 * 2 / 15, 0.15)
         assert agrees(found.on_variance, p**2 / 6 - p**3 * 2 / 15, 0.05)

@@ -105,7 +105,7 @@ def structure_table(
     table.add_row("  of them with W_ij/W_ii within 0.25 of −1", f"{round(found.balanced_share * n)} of {n}")
     if features.is_symmetric and features.law == Uniform():
         loss = theory.antipodal_loss(n_hidden / n, features.probability)
-        table.add_row("loss of pairs with W_ij/W_ii = −1 (theory)", f"{loss:.7g}")
+        table.add_row("loss of pairs with W_ij/W_ii = −3 and −1/3 (theory)", f"{loss:.7g}")
     table.add_row("outputs never on", f"{split.never_on} of {n}")
     if spectrum is None:
         return table
