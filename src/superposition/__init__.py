@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         load,
         save,
     )
-    from superposition.training import Run, TrainingConfig, fit_rug, train
+    from superposition.training import Run, TrainingConfig, fit_rug, train, train_many
 
 _HOME = {
     "Estimate": "estimate",
@@ -60,6 +60,7 @@ _HOME = {
     "TrainingConfig": "training",
     "fit_rug": "training",
     "train": "training",
+    "train_many": "training",
 }
 _ROOMS = ("diagnostics", "features", "models", "theory", "training")
 
@@ -92,6 +93,7 @@ __all__ = [
     "symmetry_of_weights",
     "theory",
     "train",
+    "train_many",
     "training",
 ]
 
