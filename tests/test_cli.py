@@ -66,6 +66,16 @@ class TestOutput:
         assert "diagonal W_ii" in out
         assert "mean-field prediction" in out
 
+    @pytest.mark.parametrize("compare", [True, False])
+    def test_the_papers_protocol_is_shown_beside_the_default(self, compare, capsys):
+        arguments = ("--n-features", "6", "--n-hidden", "2", "--probability", "0.4", "--batch-size", "16")
+        more = () if compare else ("--no-compare",)
+        code, out, _ = run(capsys, "train", *arguments, "--n-held-out", "100", "--protocol", "paper", *more)
+        assert code == 0
+        assert "plateau after" in out
+        assert ("Protocols" in out) == compare
+        assert ("2500" in out) == compare
+
     @pytest.mark.parametrize("kind", ["Autoencoder", "PersianRug", "LinearAutoencoder"])
     @pytest.mark.parametrize("per_feature", [False, True])
     def test_diagnose_prints_numbers_of_the_library(self, capsys, tmp_path, kind, per_feature):

@@ -159,6 +159,7 @@ def test_round_trip_folder(small, tmp_path, same_weights):
     }
     assert float(record["config"]["rate_cap"]) == small.config.rate_cap
     assert {"superposition", "torch", "numpy", "python"} <= record["versions"].keys()
+    assert record["commit"] is None or len(record["commit"].removesuffix("+changes")) == 40
     curve = pq.read_table(folder / "curve.parquet").to_pydict()
     assert curve == {
         "step": list(run.curve.step),

@@ -36,7 +36,10 @@ class Train(Sized):
     out: Path | None = None
     """Folder for config.json, model.safetensors, record.json and curve.parquet; nothing is saved without it."""
     protocol: Literal["default", "paper"] = "default"
-    """default: warm-up and cosine decay in 2500 steps; paper: constant rate 3e-3/√n until its stop rule."""
+    """default: warm-up and cosine decay in 2500 steps; paper: constant rate 3e-3/√n until its stop rule, beside which
+    the default protocol is then shown."""
+    compare: bool = True
+    """With protocol paper, train by the default protocol too, for comparison; that model is not saved."""
     n_steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of steps (the most steps, with protocol paper); the protocol's own if not given."""
     batch_size: Annotated[int, tyro.conf.arg(metavar="N")] = 1024
@@ -61,20 +64,16 @@ class Train(Sized):
             config = config.replace(n_steps=self.n_steps)
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
-        features = self.features()
-        initialization = INITIALIZATION[self.protocol]
-        model = Autoencoder(self.n_features, self.width(), seed=self.seed, initialization=initialization)
+        features, width, device = self.features(), self.width(), _device(self.device)
+
+        def train_by(protocol: Literal["default", "paper"], config: TrainingConfig, **folder: Any) -> "Run":
+            initialization = INITIALIZATION[protocol]
+            model = Autoencoder(self.n_features, width, seed=self.seed, initialization=initialization).to(device)
+            seed, n_held_out = self.seed, self.n_held_out
+            return train(model, features, config, seed=seed, progress=True, n_held_out=n_held_out, **folder)
+
         try:
-            run = train(
-                model.to(_device(self.device)),
-                features,
-                config,
-                seed=self.seed,
-                folder=self.out,
-                resume=self.resume,
-                progress=True,
-                n_held_out=self.n_held_out,
-            )
+            run = train_by(self.protocol, config, folder=self.out, resume=self.resume)
         except KeyboardInterrupt:
             if self.out is not None and self.out.exists():
                 print(
@@ -82,7 +81,10 @@ class Train(Sized):
                     file=sys.stderr,
                 )
             return INTERRUPTED
-        return _summarise(run, self.out)
+        result = _summarise(run, self.out)
+        if self.protocol == "paper" and self.compare:
+            _compare({"paper": run, "default": train_by("default", TrainingConfig(batch_size=self.batch_size))})
+        return result
 
 
 @final
@@ -181,6 +183,14 @@ def _device(name: str) -> Any:
             f"`device` must be one that is there, got {name!r}: {str(error).splitlines()[0].split('. ')[0]}"
         ) from None
     return device
+
+
+def _compare(runs: "dict[str, Run]") -> None:
+    """Prints where runs by several protocols ended."""
+    table = new_table("protocol", "held-out loss", "ended", "steps", "seconds", title="Protocols")
+    for name, run in runs.items():
+        table.add_row(name, str(run.loss), run.stopped, str(run.steps), f"{run.seconds:.0f}")
+    show(table)
 
 
 def _summarise(run: "Run", out: Path | None) -> int:

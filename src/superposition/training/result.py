@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition._provenance import provenance
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.models import Autoencoder
@@ -75,9 +76,7 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """Returns the run as plain data, without weights and curve."""
-        import platform
         from dataclasses import asdict
-        from importlib.metadata import version
 
         return {
             "stopped": self.stopped,
@@ -90,6 +89,5 @@ class Run:
             "seconds": self.seconds,
             "threads": torch.get_num_threads(),
             "device": str(self.model.W_enc.device),
-            "versions": {name: version(name) for name in ("superposition", "torch", "numpy")}
-            | {"python": platform.python_version()},
+            **provenance(),
         }

@@ -1,0 +1,40 @@
+"""What ran: versions and the commit of the source."""
+
+import json
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from typing import Any
+
+
+def provenance() -> dict[str, Any]:
+    """Returns the versions of the package, of what it computes with and of Python, and its commit if it is known."""
+    versions = {name: version(name) for name in ("superposition", "torch", "numpy")}
+    return {"versions": {**versions, "python": platform.python_version()}, "commit": commit()}
+
+
+@cache
+def commit() -> str | None:
+    """Returns the commit from which the package was installed, or that of the checkout it runs in, or None."""
+    try:
+        origin = json.loads(distribution("superposition").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, json.JSONDecodeError):
+        origin = {}
+    if installed := origin.get("vcs_info", {}).get("commit_id"):
+        return str(installed)
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists() or not (root / "pyproject.toml").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True
+        )
+        changed = subprocess.run(
+            ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
