@@ -234,3 +234,29 @@ def test_a_failure_while_the_result_is_written_can_be_resumed(small, tmp_path, m
     resumed = train(small.model(), small.features, small.config, folder=tmp_path, resume=True, n_held_out=10)
     assert same_weights(resumed.model, train(small.model(), small.features, small.config, n_held_out=10).model)
     assert checkpoints(tmp_path) == []
+
+
+FULL = """
+import resource, sys
+from superposition import Autoencoder, SparseFeatures, TrainingConfig, train
+from superposition.training import loop
+loop._CHECKPOINT_SECONDS = loop._CHECKPOINT_SHARE = 0
+advance = loop._Loop._advance
+def fill(self):
+    advance(self)
+    if self.step == 20:  # from now on no file may be longer than this: what a full disk does to a write
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+loop._Loop._advance = fill
+train(Autoencoder(12, 3), SparseFeatures(12, 0.2), TrainingConfig(n_steps=60, batch_size=16), folder=sys.argv[1],
+      n_held_out=10)
+"""
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(small, tmp_path, same_weights):
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "OSError" in done.stderr
+    assert checkpoints(tmp_path)[-1].name == "checkpoint-000000019.safetensors"
+    resumed = train(small.model(), small.features, small.config, folder=tmp_path, resume=True, n_held_out=10)
+    assert same_weights(resumed.model, train(small.model(), small.features, small.config, n_held_out=10).model)
+    assert not list(tmp_path.glob("*partial*"))
