@@ -104,7 +104,7 @@ def test_empirical_shows_the_first_of_many_values():
     assert repr(Empirical(range(1000))).startswith("Empirical(values=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, … 1000 in all), ")
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20).filter(any), st.data())
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=20).filter(lambda values: max(values) > 1e-9), st.data())
 def test_property_a_normalised_empirical_law_is_its_own(values, data):
     size = len(values)
     weights = data.draw(st.lists(st.floats(1e-9, 1e9), min_size=size, max_size=size))
@@ -186,6 +186,14 @@ def test_foreign_configs_are_refused(config):
         (lambda: Uniform(-1.0, 1.0), "`low` must be finite and not negative, got -1"),
         (lambda: Uniform(0.0, float("inf")), "`high` must be finite, got inf"),
         (lambda: Uniform(float("nan"), 1.0), "`low` must be finite"),
+        (lambda: Uniform(0.0, 1e200), r"`high` must be in \[1e-100, 1e\+100\], got 1e\+200: use another unit"),
+        (lambda: Uniform(0.0, 1e-200), "`high` must be in .*, got 1e-200"),
+        (lambda: Constant(1e101), "`value` must be in .*, got 1e"),
+        (lambda: Constant(1e-101), "`value` must be in .*, got 1e-101"),
+        (lambda: Exponential(1e200), "`scale` must be in .*, got 1e"),
+        (lambda: HalfNormal(1e-200), "`scale` must be in .*, got 1e-200"),
+        (lambda: Empirical([1e200, 1.0]), "`values` must be in .*, got 1e"),
+        (lambda: Empirical([0.0, 1e-200]), "`values` must be in .*, got 1e-200"),
         (lambda: Constant(0.0), "`value` must be positive, got 0"),
         (lambda: Constant(float("nan")), "`value` must be finite"),
         (lambda: Exponential(0.0), "`scale` must be positive, got 0: use Constant"),
@@ -215,6 +223,35 @@ def test_foreign_configs_are_refused(config):
 def test_bad_parameters_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_parameter_that_is_an_array_is_refused():
+    # In a process of its own, for here the checker of annotations is the first to refuse.
+    program = """
+from superposition import *
+for law in ("Uniform([0, 0.1], 1)", "Uniform(0, [1, 2])", "Constant([1, 2])", "Exponential([1, 2])", "Beta([1], 2)"):
+    try:
+        eval(law)
+    except ValueError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        f"`{name}` must be one number, got an array of shape ({size},)"
+        for name, size in (("low", 2), ("high", 2), ("value", 2), ("scale", 2), ("alpha", 1))
+    ]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", [1e-100, 1e100])
+def test_laws_of_any_unit_that_is_not_refused(unit):
+    for law in (Uniform(0, unit), Constant(unit), Exponential(unit), HalfNormal(unit), Empirical([0, unit, unit / 2])):
+        assert 0 < law.mean**2 <= law.second_moment < np.inf
+        same = type(law)(0, 1) if isinstance(law, Uniform) else Empirical([0, 1, 0.5])
+        same = same if isinstance(law, (Uniform, Empirical)) else type(law)(1.0)
+        assert symmetric_optimum(0.2, 1e-3, law).loss / unit**2 == pytest.approx(
+            symmetric_optimum(0.2, 1e-3, same).loss, rel=1e-9
+        )
 
 
 def test_every_law_is_final_and_at_hand():

@@ -96,6 +96,20 @@ def test_nodes_broadcast(law):
     np.testing.assert_allclose((weights * values).sum(-1), law.mean, rtol=1e-13)
 
 
+@pytest.mark.parametrize("law", [*LAWS, Beta(1e-12, 1e-12), Beta(1e-3, 40.0)])
+def test_the_nodes_of_a_point_do_not_depend_on_its_company(law):
+    widths = np.array([0.0, 1e-10, 1e-3, 0.3, 2.0, 1e3, 1e10])
+    values, weights = law.nodes(law.mean, widths)
+    for i, width in enumerate(widths):
+        (own,), (others,) = (
+            [np.sum(w * np.exp(-((v - law.mean) ** 2)))]
+            for v, w in (law.nodes(law.mean, width), (values[i], weights[i]))
+        )
+        assert own == pytest.approx(others, rel=1e-14)
+        few = law.nodes(law.mean, width)[0].size
+        assert np.count_nonzero(weights[i]) <= few
+
+
 @pytest.mark.parametrize("law", LAWS)
 def test_wide_noise_takes_few_nodes(law):
     assert law.nodes(np.zeros(3), 20.0 * np.sqrt(law.second_moment) + 1)[0].shape[-1] <= 16

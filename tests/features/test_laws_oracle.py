@@ -24,11 +24,11 @@ LAWS = [
 ]
 
 
-def expectation(law, function, kink=0.0, width=1.0):
-    """E f(u) for an f that bends at `kink` within some `width`s of it."""
+def expectation(law, function, kink=0.0, width=1.0, panels=(-14, -9, -5, -2, 0, 2, 5, 9, 14)):
+    """E f(u) for an f that bends at `kink` within some `width`s of it, and is small beyond if it has a peak there."""
     with mp.workdps(DIGITS):
         kink, width = mp.mpf(kink), mp.mpf(width)
-        bends = [kink + c * width for c in (-14, -9, -5, -2, 0, 2, 5, 9, 14)]
+        bends = [kink + c * width for c in panels]
         return mp.fsum(_piece(function, *piece, bends) for piece in _pieces(law))
 
 

@@ -41,6 +41,15 @@ def test_lower_bound_by_simulation(rng):
     assert lower_bound(0.2, 0.1) <= oracle_support_loss(0.2, 0.1)
 
 
+@pytest.mark.filterwarnings("error")
+def test_limits_of_the_lower_bound():
+    constant = lower_bound(1e-9, 1.0) / 1e-18
+    assert constant == pytest.approx(0.19874804309879915, rel=1e-8)
+    for sigma in (1e-60, 1e-140):
+        assert lower_bound(sigma, 0.1) == pytest.approx(0.1 * constant * sigma**2, rel=1e-8)
+    assert lower_bound([1e-160, 1e160, 1e300], 0.1).max() < 1e-300
+
+
 def test_known_scaling_between_the_bounds():
     """Loss ~ p²/r: the exponent of r is −1 and that of p a little below 2, for p ≪ r ≪ 1."""
     p, r = np.geomspace(1e-6, 1e-5, 5)[:, None], np.geomspace(0.01, 0.03, 5)
@@ -73,3 +82,8 @@ def test_welch_bound_is_attained_by_a_simplex_and_not_beaten_by_random_frames(rn
 def test_bad_arguments_are_refused(call):
     with pytest.raises(ValueError, match="must be"):
         call()
+
+
+def test_an_empty_grid_has_no_scaling():
+    with pytest.raises(ValueError, match=r"`probability` and `ratio` must not be empty, got shape \(0,\)"):
+        scaling([], 0.1)

@@ -1,12 +1,16 @@
-"""The capacity theorem: the appendix-H table, the first-order condition, brute force, features given up."""
+"""Shares of capacity: the appendix-H table, dynamic programming as oracle, prices, extreme importances."""
+
+import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
-from superposition.features import Constant, SparseFeatures, Uniform
+from superposition.features import Beta, Constant, Empirical, Exponential, SparseFeatures, Uniform
 from superposition.theory import (
     allocate,
     capacity,
+    demand,
     hull_optimum,
     loss_gradients,
     optimal_relu,
@@ -17,6 +21,43 @@ from superposition.theory import (
 
 def halves(alpha, n=4096, p=0.04):
     return SparseFeatures(n, p, importance=np.repeat([1.0, alpha], n // 2))
+
+
+TWO = Empirical([0.05, 1], [0.9, 0.1])
+THREE = Empirical([0.01, 0.1, 1], [0.9, 0.09, 0.01])
+
+
+def losses_on(h, features):
+    """M ℓ(h) of each feature at h[0] = 0 and the other h."""
+    p, which = np.unique(features.per_feature(features.probability), return_inverse=True)
+    loss = symmetric_optimum(h[1:], p[:, None], features.law).loss
+    loss = np.column_stack([zero_ratio_loss(p, features.law), loss])[which]
+    return features.per_feature(features.importance)[:, None] * loss
+
+
+def on_a_grid(features, n_hidden, steps=200):
+    """Least loss when every capacity is a multiple of 1/steps: dynamic programming, feature by feature."""
+    best = np.full(n_hidden * steps + 1, np.inf)
+    best[0] = 0.0
+    for cost in losses_on(np.linspace(0, 1, steps + 1), features):
+        reached = np.full(best.size, np.inf)
+        for k in range(steps + 1):
+            reached[k:] = np.minimum(reached[k:], best[: best.size - k] + cost[k])
+        best = reached
+    return best[-1] / features.n_features
+
+
+def lagrange_dual(features, n_hidden, prices):
+    """Lower bound on the loss of any shares, the best over some prices; too high by some 1e-5, as h is on a grid."""
+    h = np.concatenate([[0.0], expit(np.linspace(-7, 14, 1000)), [1.0]])
+    losses = losses_on(h, features)
+    return max(((losses + price * h).min(axis=1).sum() - price * n_hidden) for price in prices) / features.n_features
+
+
+def alike(features, n_hidden):
+    """Loss of equal shares."""
+    p, M = features.per_feature(features.probability), features.per_feature(features.importance)
+    return (M * symmetric_optimum(n_hidden / features.n_features, p, features.law).loss).mean()
 
 
 def naive_loss(capacity, features):
@@ -86,16 +127,152 @@ def test_naive_twin_loss_of_the_allocation():
     assert (found.capacity <= 1 + 1e-12).all()
 
 
-def test_property_no_exchange_between_two_features_helps(rng):
-    features = SparseFeatures(30, rng.choice([0.01, 0.05, 0.2], 30), importance=rng.choice([1.0, 0.7, 0.4], 30))
-    found = allocate(features, 10)
-    for _ in range(40):
-        i, j = rng.choice(30, 2, replace=False)
-        moved = found.capacity.copy()
-        step = 0.3 * rng.random() * min(moved[i], 1 - moved[j])
-        moved[i], moved[j] = moved[i] - step, moved[j] + step
-        # Whole numbers of kept features cost second order in 1/n at the margin.
-        assert naive_loss(moved, features) >= found.loss * (1 - 2e-3)
+def a_small_problem(rng, law):
+    n = int(rng.integers(2, 9))
+    p = [rng.choice([0.01, 0.3, 0.5, 0.9, 0.99]), 10 ** rng.uniform(-3, -0.01, n), rng.choice([0.01, 0.3, 0.95], n)]
+    M = [1.0, rng.uniform(0.1, 1, n), 10 ** rng.uniform(-3, 0, n), rng.choice([1.0, 0.5], n)]
+    return SparseFeatures(n, p[rng.integers(3)], law, M[rng.integers(4)]), int(rng.integers(1, n))
+
+
+@pytest.mark.parametrize("law", [Uniform(), Uniform(0.5, 1), Constant(), TWO, THREE], ids=str)
+def test_no_grid_has_better_shares_for_few_features(law, rng):
+    """Every share on the grid is feasible, and the loss of the shares found is true: they must not be above it.
+
+    To 1e-9: the shares are refined to 1e-9 of capacity and their loss is stationary there.
+    """
+    for _ in range(5):
+        features, n_hidden = a_small_problem(rng, law)
+        found = allocate(features, n_hidden)
+        assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
+        assert ((found.capacity >= 0) & (found.capacity <= 1)).all()
+        assert found.loss == pytest.approx(naive_loss(found.capacity, features), rel=1e-9)
+        assert found.loss <= on_a_grid(features, n_hidden) * (1 + 1e-9)
+        assert found.loss <= alike(features, n_hidden) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "n_hidden", "p", "law", "before"),
+    [
+        (8, 5, 0.01, TWO, 2.0175e-5),
+        (2, 1, 0.5, Constant(), 0.121477),
+        (3, 1, 0.5, Constant(), 0.165437),
+        (2, 1, 0.5, Uniform(0.5, 1), 0.073028),
+        (12, 1, 0.045, Uniform(), 0.01101),
+    ],
+    ids=str,
+)
+def test_few_features_share_better_than_alike_or_rounded(n, n_hidden, p, law, before):
+    features = SparseFeatures(n, p, law)
+    found = allocate(features, n_hidden)
+    assert found.loss < before
+    assert found.loss <= on_a_grid(features, n_hidden) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("law", [Uniform(), Constant(), TWO], ids=str)
+def test_roundings_of_the_relaxed_optimum_miss_little(law, rng, monkeypatch):
+    """Without dynamic programming, as for more features: within 0.1/n of the loss, and never worse than alike."""
+    monkeypatch.setattr(capacity, "_FEW", 0)
+    for _ in range(4):
+        n = int(rng.integers(12, 20))
+        features = SparseFeatures(n, rng.choice([0.01, 0.3, 0.9], n), law, rng.uniform(0.2, 1, n))
+        n_hidden = int(rng.integers(1, n))
+        found = allocate(features, n_hidden)
+        assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
+        assert found.loss <= on_a_grid(features, n_hidden, 100) * (1 + 0.1 / n)
+        assert found.loss <= alike(features, n_hidden) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("law", [Uniform(), TWO], ids=str)
+def test_many_features_attain_the_lagrange_dual(law):
+    """The dual, at the price that is reported, bounds every share from below."""
+    p, M = np.repeat([0.02, 0.3, 0.9], 400), np.tile([1.0, 0.3, 0.1, 0.01], 300)
+    for n_hidden in (100, 500, 1000):
+        found = allocate(SparseFeatures(1200, p, law, M), n_hidden)
+        # One of each kind, and 1/100 of the capacity.
+        kinds = SparseFeatures(12, np.repeat([0.02, 0.3, 0.9], 4), law, np.tile([1.0, 0.3, 0.1, 0.01], 3))
+        bound = lagrange_dual(kinds, n_hidden / 100, found.price * np.linspace(0.98, 1.02, 9))
+        assert bound * (1 - 2e-5) <= found.loss <= bound * (1 + 2e-5)
+
+
+@pytest.mark.parametrize(
+    ("law", "p", "n_hidden"),
+    [
+        (Uniform(), 0.04, 6000),
+        (Uniform(), 0.04, 12000),
+        (Uniform(), 0.04, 500),
+        (TWO, 0.2, 6000),
+        (TWO, 0.2, 19500),
+        (Exponential(), 0.5, 1000),
+        (Exponential(), 0.5, 18500),
+    ],
+    ids=str,
+)
+def test_price_is_what_one_more_dimension_saves(law, p, n_hidden):
+    """On smooth pieces, on chords from ℓ(0) and on chords to h = 1."""
+    features = SparseFeatures(20_000, p, law, importance=np.repeat([1.0, 0.7, 0.4, 0.1], 5000))
+    less, found, more = (allocate(features, n_hidden + step) for step in (-20, 0, 20))
+    assert found.price == pytest.approx((less.loss - more.loss) * 20_000 / 40, rel=2e-3)
+
+
+def test_price_of_scarce_capacity_is_not_zero():
+    """One feature is whole and the next is far less important: its chord is the worth of the next dimension."""
+    features = SparseFeatures(3, 0.3, importance=np.array([1.0, 1e-3, 1e-6]))
+    found = allocate(features, 1)
+    threshold = hull_optimum(0.5, 0.3).threshold
+    slope = (zero_ratio_loss(0.3) - symmetric_optimum(threshold, 0.3).loss) / threshold
+    assert found.price == pytest.approx(1e-3 * slope, rel=1e-9)
+    assert allocate(features, 3).price == 0
+
+
+def test_control_without_chords_to_one_shares_are_worse(monkeypatch):
+    """The chord from 0.69 to 1 of the two-valued law, taken out of the hull."""
+    features = SparseFeatures(400, 0.3, TWO, importance=np.repeat([1.0, 0.9], 200))
+    best = allocate(features, 380)
+    hulls = demand.lower_hulls
+
+    def without(p, law):
+        return [
+            dataclasses.replace(
+                hull, **{name: getattr(hull, name)[:1] for name in ("low", "high", "low_loss", "high_loss")}
+            )
+            for hull in hulls(p, law)
+        ]
+
+    monkeypatch.setattr(demand, "lower_hulls", without)
+    assert 0 < (best.capacity == 1).sum() < 400
+    assert allocate(features, 380).loss > 1.2 * best.loss
+
+
+@pytest.mark.parametrize(
+    "importance",
+    [[1e-200, 1.0, 1e300], [1e-200] * 3, [1e300] * 2, [1e-300, 1e-100, 1.0, 1e300], [0.0, 1e-300, 1.0, 1.0]],
+    ids=str,
+)
+@pytest.mark.parametrize(("law", "p"), [(TWO, 0.95), (Constant(), 1e-12)], ids=str)
+def test_importances_of_any_size(importance, law, p):
+    for n_hidden in range(1, len(importance) + 1):
+        found = allocate(SparseFeatures(len(importance), p, law, np.array(importance)), n_hidden)
+        assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
+        assert np.isfinite(found.loss)
+        if len(set(importance)) == len(importance):
+            assert (found.capacity[-n_hidden:] == 1).all()
+
+
+@pytest.mark.parametrize("law", [Uniform(0.9, 1), Constant(), TWO, Exponential()], ids=str)
+@pytest.mark.parametrize("p", [1e-12, 0.3, 0.99])
+def test_every_probability_is_allocated(law, p):
+    features = SparseFeatures(100, p, law, importance=np.repeat([1.0, 0.3], 50))
+    for n_hidden in (1, 95):
+        found = allocate(features, n_hidden)
+        assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
+        assert found.loss <= alike(features, n_hidden) * (1 + 1e-9)
+
+
+def test_a_law_of_which_nothing_is_convex_near_one():
+    """Beta(0.1, 5): between 0.87 and 1 all is mixed; equal features are part whole and part shared."""
+    found = allocate(SparseFeatures(100, 0.5, Beta(0.1, 5)), 95)
+    assert (found.capacity == 1).sum() > 40
+    assert found.loss < 0.97 * symmetric_optimum(0.95, 0.5, Beta(0.1, 5)).loss
 
 
 def test_limits_of_the_allocation():
@@ -113,47 +290,34 @@ def test_a_hundred_thousand_features_of_few_kinds():
     assert found.capacity.sum() == pytest.approx(25_000, abs=1e-6)
 
 
-@pytest.mark.parametrize("law", [Uniform(), Constant()])
-def test_many_probabilities_are_interpolated_to_one_part_in_a_hundred_thousand(law, rng, monkeypatch):
-    features = SparseFeatures(150, 10 ** rng.uniform(-4, -0.1, 150), importance=rng.uniform(0.2, 1, 150), law=law)
-    interpolated = allocate(features, 40)
-    monkeypatch.setattr(capacity, "_MOST_CURVES", 1000)
-    exact = allocate(features, 40)
-    assert interpolated.capacity.sum() == pytest.approx(40, abs=1e-9)
-    assert interpolated.loss == pytest.approx(exact.loss, rel=1e-5)
+def many_probabilities(rng, law):
+    return SparseFeatures(90, 10 ** rng.uniform(-3, -0.1, 90), law, rng.uniform(0.2, 1, 90))
+
+
+@pytest.mark.parametrize("law", [Constant(), THREE], ids=str)
+def test_many_probabilities_are_interpolated_to_one_part_in_a_million(law, rng, monkeypatch):
+    """Also where the number of chords changes with p."""
+    features = many_probabilities(rng, law)
+    interpolated = allocate(features, 25)
+    monkeypatch.setattr(demand, "_MOST_CURVES", 1000)
+    exact = allocate(features, 25)
+    assert interpolated.capacity.sum() == pytest.approx(25, abs=1e-9)
+    assert interpolated.loss == pytest.approx(exact.loss, rel=1e-6)
     np.testing.assert_allclose(interpolated.capacity, exact.capacity, atol=5e-3)
 
 
 def test_control_a_coarse_table_of_curves_is_seen(rng, monkeypatch):
-    features = SparseFeatures(150, 10 ** rng.uniform(-4, -0.1, 150), importance=rng.uniform(0.2, 1, 150))
-    exact = allocate(features, 40)
-    monkeypatch.setattr(capacity, "_MOST_CURVES", 3)
-    assert abs(allocate(features, 40).loss / exact.loss - 1) > 1e-5
+    features = many_probabilities(rng, Uniform())
+    exact = allocate(features, 25)
+    monkeypatch.setattr(demand, "_MOST_CURVES", 3)
+    monkeypatch.setattr(demand, "_KNOT_STEP", 5.0)
+    assert abs(allocate(features, 25).loss / exact.loss - 1) > 1e-6
 
 
 def test_a_hundred_thousand_features_of_as_many_kinds():
     found = allocate(SparseFeatures(100_000, 0.3 * np.arange(1, 100_001) ** -0.5), 500)
     assert found.capacity.sum() == pytest.approx(500, abs=1e-6)
     assert found.dropped > 50_000
-
-
-class TestHull:
-    def test_is_the_lower_hull_of_sampled_points(self):
-        h = np.linspace(1e-3, 1, 400)
-        for p in (0.01, 0.045, 0.3):
-            loss, v = symmetric_optimum(h, p).loss, zero_ratio_loss(p)
-            found = hull_optimum(h, p)
-            chords = np.array([(v - loss).cumsum() * 0, v - np.maximum.accumulate(((v - loss) / h)[::-1])[::-1] * h])
-            assert (found.loss <= loss * (1 + 1e-12)).all()
-            assert (np.diff(found.loss, 2) > -1e-12).all(), "convex"
-            below = h < found.threshold[0]
-            np.testing.assert_allclose(found.loss[below], chords[1][below], rtol=1e-4)
-            np.testing.assert_allclose(found.loss[~below], loss[~below], rtol=1e-12)
-
-    def test_equals_the_allocation_of_many_equal_features(self):
-        features = SparseFeatures(5000, 0.045)
-        assert allocate(features, 500).loss == pytest.approx(hull_optimum(0.1, 0.045).loss, rel=1e-6)
-        assert 1 - allocate(features, 500).dropped / 5000 == pytest.approx(hull_optimum(0.1, 0.045).kept, abs=1e-3)
 
 
 @pytest.mark.parametrize("call", [lambda: allocate(halves(1, 4), 5), lambda: allocate(SparseFeatures(4, 1.0), 2)])

@@ -1,9 +1,12 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superposition import Constant, Empirical, Uniform
+from superposition import Beta, Constant, Empirical, Exponential, Uniform
 from superposition.theory import (
     bayes_denoiser,
     bayes_loss,
@@ -152,6 +155,40 @@ def test_limit_always_active_with_little_noise_is_linear():
     assert symmetric_optimum(0.5, 1.0, Constant()).loss == 0.0
 
 
+def test_limit_without_variance_the_constant_is_the_optimum():
+    best = optimal_relu([0.0, 0.1, 1e-160, 1e10], 1.0, Constant(2.0))
+    assert best.loss.tolist() == [0, 0, 0, 0]
+    assert best.scale.tolist() == [1, 0, 0, 0]
+    assert best.bias.tolist() == [0, 2, 2, 2]
+    assert optimal_relu(0.1, 1 - 1e-12, Constant()).loss == pytest.approx(1e-12, rel=1e-4)
+
+
+@pytest.mark.parametrize("law", [Constant(), Uniform(1e6, 1e6 + 1), Empirical([1e6, 1e6 + 1]), Uniform(5, 6)], ids=str)
+@pytest.mark.parametrize("p", [0.99, 1 - 1e-6, 1 - 1e-9, 1 - 1e-13, 1.0])
+def test_certificate_never_above_linear_however_small_the_variance(law, p):
+    r = np.array([1e-6, 1e-3, 0.3, 0.99, 1 - 1e-6])
+    best, linear = symmetric_optimum(r, p, law), linear_loss(r, p, law)
+    assert (best.loss <= linear * (1 + 1e-15)).all()
+    if zero_ratio_loss(p, law):
+        assert relu_loss(best.scale, best.bias, best.noise_std, p, law) == pytest.approx(best.loss, rel=1e-9)
+    if p == 1:
+        np.testing.assert_allclose(best.loss[:3], linear[:3], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "law", [Beta(1e-12, 1e-12), Beta(0.05, 0.3), Beta(0.3, 3000.0), Exponential(), Uniform(), Uniform(5, 6)], ids=str
+)
+def test_an_optimum_does_not_depend_on_its_batch(law):
+    sigma = np.array([0, 1e-10, 1e-5, 1e-2, 0.3, 1, 10, 1e5, 1e10])[:, None]
+    p = np.array([1e-12, 1e-8, 1e-4, 1e-2, 0.3, 0.9, 1 - 1e-9, 1])
+    together, few = optimal_relu(sigma, p, law).loss, [0, 2, 5]
+    alone = [[optimal_relu(s, q, law).loss for q in p[few]] for s in sigma[:, 0]]
+    np.testing.assert_allclose(together[:, few], alone, rtol=1e-12)
+    assert np.isfinite(together).all()
+    alone = [[relu_loss(1.1, -2 * s, s, q, law) for q in p[few]] for s in sigma[:, 0]]
+    np.testing.assert_allclose(relu_loss(1.1, -2 * sigma, sigma, p[few], law), alone, rtol=1e-14)
+
+
 @given(p=probabilities, r=ratios, law=st.sampled_from(LAWS))
 def test_property_between_zero_and_linear_and_silent(p, r, law):
     with np.errstate(divide="raise", invalid="raise", over="raise"):
@@ -232,3 +269,31 @@ def test_a_probability_that_float64_does_not_resolve_is_refused():
     assert symmetric_optimum(0.1, 1e-15).loss < symmetric_optimum(0.1, 2e-15).loss
     with pytest.raises(ValueError, match=r"`probability` must be in \[1e-15, 1\], got 1e-16"):
         symmetric_optimum(0.1, 1e-16)
+
+
+def test_what_is_no_law_is_refused():
+    # In a process of its own, for here the checker of annotations is the first to refuse.
+    program = """
+from superposition import Uniform
+from superposition.theory import *
+arguments = {name: 1 for name in (linear_loss, minimal_noise_variance, upper_bound, scaling, symmetric_optimum)}
+arguments |= {zero_ratio_loss: 0, optimal_relu: 1, bayes_loss: 1, oracle_support_loss: 1, bayes_denoiser: 2}
+arguments |= {relu_loss: 3}
+for function, n_more in arguments.items():
+    for law in ("x", 0, 0.5, Uniform):
+        try:
+            function(*[0.1] * (n_more + 1), law=law)
+            print(function, law)
+        except ValueError as error:
+            print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 44
+    assert lines[0] == "`law` must be a law such as Uniform() or Constant(), got 'x'"
+    assert all(line.startswith("`law` must be a law such as Uniform() or Constant(), got ") for line in lines)
+
+
+def test_noise_without_a_square_is_refused():
+    with pytest.raises(ValueError, match=r"`noise_std` must be in \[0, 1e\+150\], got 1e\+160"):
+        optimal_relu(1e160, 0.1)

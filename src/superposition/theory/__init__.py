@@ -1,8 +1,9 @@
 """What must come out: closed forms and optima, in NumPy, float64, without torch."""
 
 from superposition.theory.bounds import Scaling, lower_bound, scaling, upper_bound, welch_bound
-from superposition.theory.capacity import Allocation, HullOptimum, allocate, hull_optimum
+from superposition.theory.capacity import Allocation, allocate
 from superposition.theory.gradients import Gradients, loss_gradients
+from superposition.theory.hull import HullOptimum, hull_optimum
 from superposition.theory.linear import linear_loss, minimal_noise_variance, weighted_linear_loss, zero_ratio_loss
 from superposition.theory.optimum import Optimum, optimal_relu, symmetric_optimum
 from superposition.theory.pairs import antipodal_loss

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features import Law, Uniform
+from superposition.features import Law
 from superposition.features.smoothing import normal_density
 from superposition.theory.linear import minimal_noise_variance
 from superposition.theory.optimum import symmetric_optimum
@@ -65,12 +65,12 @@ def lower_bound(noise_std: npt.ArrayLike, probability: npt.ArrayLike) -> Any:
     )
     inside = 1 - 2 * normal_density(np.array(1.0)) / (2 * ndtr(1.0) - 1)
     constant = (2 * ndtr(1.0) - 1) * inside
-    safe = np.where(sigma > 0, np.minimum(sigma, 0.5), 0.5)
+    # Below 1e-100 the mass is 1, and 1/σ has a square.
+    safe = np.clip(np.where(sigma > 0, sigma, 0.5), 1e-100, 0.5)
     # ∫ Φ(y/σ) − Φ((y − 1)/σ) over y in [σ, 1 − σ], by the antiderivative σ(zΦ + φ).
     high, low = (1 - safe) / safe, np.ones_like(safe)
     mass = safe * (_ramp(high) - _ramp(low) - _ramp(-low) + _ramp(-high))
-    loss = np.where(sigma > 0, p * constant * sigma**2 * np.where(sigma < 0.5, mass, 0.0), 0.0)
-    return plain(loss)
+    return plain(np.where(sigma < 0.5, p * constant * np.minimum(sigma, 0.5) ** 2 * mass, 0.0))
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ def scaling(probability: npt.ArrayLike, ratio: npt.ArrayLike, law: Law | None = 
         probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
         ratio=_checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
     )
-    loss = np.asarray(symmetric_optimum(r, p, law or Uniform()).loss)
+    if not p.size:
+        raise ValueError(f"`probability` and `ratio` must not be empty, got shape {p.shape}")
+    loss = np.asarray(symmetric_optimum(r, p, law).loss)
     columns = {"p": np.log(p).ravel(), "r": np.log(r).ravel()}
     varied = [name for name, values in columns.items() if np.ptp(values) > 0]
     design = np.column_stack([np.ones(p.size), *(columns[name] for name in varied)])

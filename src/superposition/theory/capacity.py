@@ -1,31 +1,26 @@
 """The capacity theorem: how to share n_hidden dimensions among features of any importance and probability."""
 
-import bisect
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import PchipInterpolator
-from scipy.optimize import brentq, elementwise
-from scipy.special import expit, logit
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features import Law, SparseFeatures, Uniform
-from superposition.theory.gradients import loss_gradients
-from superposition.theory.linear import zero_ratio_loss
-from superposition.theory.optimum import optimal_relu, symmetric_optimum
-from superposition.theory.shapes import broadcast, plain
+from superposition.features import Law, SparseFeatures
+from superposition.theory.demand import Demand
+from superposition.theory.multiplier import Groups, Sharing
+from superposition.theory.optimum import optimal_relu
+from superposition.theory.programme import best_shares
 
-_SCAN = np.concatenate([np.geomspace(1e-13, 0.02, 160), np.linspace(0.025, 0.995, 130)])
-# Capacities of a demand curve, as 1 − h: dense near h = 1, where the slope changes fastest on a logarithmic scale.
-_NEAR_ONE = np.geomspace(1e-7, 1e-3, 60)
-_AWAY_FROM_ONE = np.linspace(0, 1, 401)[1:]
-_TABLE = 2049
-_MOST_CURVES = 64
-# The log price of what is not scarce.
-_FREE = -1e300
+# Shares of that many classes at most are compared by their true loss; of more, one rounding is taken.
+_MOST_COMPARED = 2000
+# Up to that many features dynamic programming looks for shares that no rounding of the relaxed optimum gives.
+_FEW = 48
+# A candidate must be better by this, relative, to replace one that is simpler.
+_BETTER = 1e-10
+# Shares of equal features closer than this are the same.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,8 @@ class Allocation:
         scale: a_i; 0 for a feature that is given up.
         bias: b_i with the mean of the interference absorbed; E x_i for a feature that is given up.
         loss: n⁻¹ Σ M_i ℓ_i(h_i), squared feature units.
-        price: −d(n loss)/d n_hidden, what one more dimension would save.
+        price: The Lagrange multiplier −d(n loss)/d n_hidden, what one more dimension would save as n → ∞; 0 where
+            every feature of any importance has a dimension of its own.
         dropped: Number of features given up.
     """
 
@@ -51,59 +47,20 @@ class Allocation:
     dropped: int
 
 
-@dataclass(frozen=True)
-class HullOptimum:
-    """The mean-field optimum when features may be given up.
-
-    Attributes:
-        loss: Lower convex hull of ℓ(h) at h = ratio, squared feature units.
-        kept: Fraction of features that keep a code.
-        threshold: Capacity h below which a feature is better given up.
-    """
-
-    loss: Any
-    kept: Any
-    threshold: Any
-
-
-def hull_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> HullOptimum:
-    """Mean-field optimum of symmetric features when some may be given up: the lower convex hull of ℓ(h).
-
-    ℓ is concave for small h. Below the threshold where the chord from ℓ(0) touches ℓ it is better to keep
-    a fraction of the features at the threshold and none of the others (exact as n → ∞).
-
-    Args:
-        ratio: n_hidden / n_features, in (0, 1].
-        probability: Probability of being active, in (0, 1); broadcast with `ratio`.
-        law: Law of active values; Uniform() if not given.
-
-    Raises:
-        ValueError: An argument is out of range.
-
-    >>> found = hull_optimum(0.1, 0.045)
-    >>> bool(found.loss < symmetric_optimum(0.1, 0.045).loss), round(found.threshold, 3)
-    (True, 0.162)
-    """
-    law = law or Uniform()
-    r, p = broadcast(
-        ratio=_checks.ratio(ratio),
-        probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
-    )
-    distinct, which = np.unique(p, return_inverse=True)
-    threshold = _thresholds(distinct, law)[which].reshape(p.shape)
-    kept = np.minimum(1.0, r / threshold)
-    loss = kept * np.asarray(symmetric_optimum(np.maximum(r, threshold), p, law).loss)
-    loss = loss + (1 - kept) * np.asarray(zero_ratio_loss(p, law))
-    return HullOptimum(plain(loss), plain(kept), plain(threshold))
-
-
 def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
     """The best share of n_hidden dimensions among features, min Σ M_i ℓ_i(h_i) with Σ h_i = n_hidden.
 
     Within mean field this is the optimum over all weights of rank n_hidden: every 0 ≤ h ≤ 1 with that sum is
-    attained by some W (Schur–Horn), and feature i then has Var ν_i = v_i (1/h_i − 1). One multiplier sets
-    M_i ℓ_i′(h_i) for every feature that is kept; a feature is given up where the chord of its ℓ is not worth the
-    price. In a class of equal features at that margin some are kept and some given up, a whole number of them.
+    attained by some W (Schur–Horn), and feature i then has Var ν_i = v_i (1/h_i − 1). One Lagrange multiplier, the
+    price, sets M_i ℓ_i′(h_i) for every feature (water-filling), on the lower convex hull of ℓ_i: at the slope of one
+    of its chords a feature may be at either end, given up or kept, or shared or with a dimension of its own.
+
+    Where no class of equal features lies on a chord at the price, the shares are the optimum, to about 1e-8 of the
+    loss. Where one does, it is split between the ends in whole numbers; the relaxed optimum, a lower bound, is
+    missed by O(1/n) of the loss. The two numbers on either side and their neighbours are then compared by true
+    loss, with equal shares among them; up to 48 features so is the result of dynamic programming, which also finds
+    shares at no end of a chord. It searches a grid of 1/128: among features whose h at the touching point of the
+    chord is less than a few such steps the gap may remain.
 
     Equal features are grouped: time grows with the number of distinct (probability, importance) pairs. Of more
     than 64 distinct probabilities the shares are interpolated, which costs some 1e-6 of the loss; the loss reported
@@ -128,190 +85,118 @@ def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
     n_hidden = _checks.hidden_width(n_hidden, features.n_features)
     p, importance = features.per_feature(features.probability), features.per_feature(features.importance)
     _checks.in_interval("probability", p, 0, 1, open_low=True, open_high=True)
-    classes, which, counts = np.unique(np.stack([p, importance]), axis=1, return_inverse=True, return_counts=True)
-    with np.errstate(divide="ignore"):
-        market = _Market(np.log(classes[1]), counts, _Demand.of(classes[0], features.law))
-    kept, log_price = market.clear(n_hidden)
-    return _allocation(features, which, market, kept, log_price, n_hidden)
+    valued = np.flatnonzero(importance > 0)
+    capacity, price = np.zeros(features.n_features), 0.0
+    if valued.size <= n_hidden:
+        capacity[valued] = 1.0
+        # What nobody values is spread over the features of no importance.
+        capacity[importance == 0] = (n_hidden - valued.size) / max(features.n_features - valued.size, 1)
+    else:
+        classes, which, counts = np.unique(
+            np.stack([p[valued], importance[valued]]), axis=1, return_inverse=True, return_counts=True
+        )
+        shares, price = _Problem(classes[0], classes[1], counts, features.law, n_hidden).solve()
+        order = np.lexsort((-shares.h, shares.which))
+        ranked = np.repeat(shares.h[order], shares.count[order])
+        capacity[valued[np.argsort(which, kind="stable")]] = ranked
+    return _allocation(features, capacity, price)
 
 
 @dataclass(frozen=True)
-class _Demand:
-    """The capacity that a feature of importance 1 wants at a price, h with −ℓ′(h) = price, for several p.
+class _Problem:
+    """Classes of equal features, all of some importance, and fewer dimensions than features."""
 
-    Tabulated, evenly in log(−ℓ′) from where h is 1 to where ℓ turns concave, at each p or, of many, at
-    _MOST_CURVES between which it is linear in logit p. Errors of h count in the loss in second order only.
-
-    Attributes:
-        flattest: log(−ℓ′) at h = 1, one a p.
-        steepest: log(−ℓ′) where ℓ turns concave, one a p.
-        threshold: Capacity at which the chord from ℓ(0) touches ℓ, one a p.
-        margin: log(−ℓ′) there: the dearest price worth paying, one a p.
-        table: h, one row a curve.
-        left: Row of the curve below each p.
-        weight: Share of the curve above it, in [0, 1].
-    """
-
-    flattest: FloatArray
-    steepest: FloatArray
-    threshold: FloatArray
-    margin: FloatArray
-    table: FloatArray
-    left: npt.NDArray[np.intp]
-    weight: FloatArray
-
-    @classmethod
-    def of(cls, p: FloatArray, law: Law) -> "_Demand":
-        distinct, place = np.unique(p, return_inverse=True)
-        if distinct.size <= _MOST_CURVES:
-            knots, left, weight = distinct, place, np.zeros(p.size)
-        else:
-            low, high = logit(distinct[[0, -1]])
-            knots = expit(np.linspace(low, high, _MOST_CURVES))
-            along = (logit(p) - low) / (high - low) * (_MOST_CURVES - 1)
-            left = np.clip(along.astype(np.intp), 0, _MOST_CURVES - 2)
-            weight = along - left
-        threshold = _thresholds(knots, law)
-        below_one = np.column_stack(
-            [
-                np.tile(_NEAR_ONE, (knots.size, 1)),
-                _NEAR_ONE[-1] + np.outer(1 - _NEAR_ONE[-1] - threshold / 2, _AWAY_FROM_ONE),
-            ]
-        )
-        logs = np.log(-np.asarray(loss_gradients(1 - below_one, knots[:, None], law).ratio))
-        table = np.array([_inverted(row, 1 - missing) for row, missing in zip(logs, below_one, strict=True)])
-        margin = np.log(-np.asarray(loss_gradients(threshold, knots, law).ratio))
-        above = np.minimum(left + 1, knots.size - 1)
-        flattest, steepest, threshold, margin = (
-            (1 - weight) * values[left] + weight * values[above]
-            for values in (logs[:, 0], logs.max(axis=1), threshold, margin)
-        )
-        return cls(flattest, steepest, threshold, margin, table, left, weight)
-
-    def at(self, log_price: FloatArray) -> FloatArray:
-        """Returns h for one price each."""
-        along = np.clip((log_price - self.flattest) / (self.steepest - self.flattest), 0, 1) * (_TABLE - 1)
-        column = np.minimum(along.astype(np.intp), _TABLE - 2)
-        part, right = along - column, np.minimum(self.left + 1, len(self.table) - 1)
-
-        def on(row: npt.NDArray[np.intp]) -> FloatArray:
-            return np.asarray((1 - part) * self.table[row, column] + part * self.table[row, column + 1])
-
-        return np.asarray((1 - self.weight) * on(self.left) + self.weight * on(right))
-
-
-@dataclass(frozen=True)
-class _Market:
-    """Classes of equal features, what they want at a price, and the price at which it can be had.
-
-    Attributes:
-        log_importance: log M of each class; −inf for one that nobody values.
-        counts: Number of features of each class.
-        demand: Capacity wanted by a feature of each class, of importance 1.
-    """
-
-    log_importance: FloatArray
+    p: FloatArray
+    importance: FloatArray
     counts: npt.NDArray[np.intp]
-    demand: _Demand
+    law: Law
+    n_hidden: int
 
-    def clear(self, n_hidden: int) -> tuple[npt.NDArray[np.intp], float]:
-        """Returns how many features of each class are kept, and the log price at which n_hidden is shared out."""
-        margins = self.log_importance + self.demand.margin
-        valued = np.where(np.isfinite(margins), self.counts, 0)
-        if valued.sum() <= n_hidden:
-            return valued, _FREE
-        order = np.argsort(-margins, kind="stable")[: np.count_nonzero(valued)]
+    def solve(self) -> tuple[Groups, float]:
+        """Returns the shares, class by class, and the price."""
+        sharing = Sharing(np.log(self.importance), self.counts, Demand.of(self.p, self.law))
+        relaxed = sharing.relaxed(self.n_hidden)
+        price = float(np.exp(relaxed.log_price))
+        upgrades = int(relaxed.upgrades) if relaxed.is_split else round(relaxed.upgrades)
+        compared = self.counts.size <= _MOST_COMPARED
+        if not relaxed.is_split:
+            numbers = [upgrades]
+        elif compared:
+            numbers = [upgrades, upgrades + 1, upgrades - 1, upgrades + 2]
+        else:
+            numbers = [round(relaxed.upgrades)]
+        whole = [sharing.whole(number, self.n_hidden, relaxed.log_price) for number in numbers]
+        candidates = [groups for groups in whole if groups is not None]
+        if relaxed.is_split and (compared or not candidates):
+            candidates += [sharing.with_one_between(relaxed, self.n_hidden), self._equal()]
+            if self.counts.sum() <= _FEW:
+                candidates.append(self._programmed(sharing.demand))
+        return self._best(candidates), price
 
-        def kept_before(place: int) -> npt.NDArray[np.intp]:
-            kept = np.zeros_like(valued)
-            kept[order[:place]] = valued[order[:place]]
-            return kept
+    def _best(self, candidates: list[Groups]) -> Groups:
+        """Returns the candidate of least true loss, an earlier one unless a later one is better."""
+        if len(candidates) == 1:
+            return candidates[0]
+        which, count, h = (np.concatenate([getattr(c, name) for c in candidates]) for name in ("which", "count", "h"))
+        # Importances may be of any size.
+        weight = count * (self.importance / self.importance.max())[which]
+        ends = np.cumsum([candidate.h.size for candidate in candidates])[:-1]
+        totals = [part.sum() for part in np.split(weight * _losses(h, self.p[which], self.law), ends)]
+        best = 0
+        for k, total in enumerate(totals):
+            if total < totals[best] * (1 - _BETTER):
+                best = k
+        return candidates[best]
 
-        def wanted(place: int) -> float:
-            return self._wanted(margins[order[place]], kept_before(place))
+    def _equal(self) -> Groups:
+        each = self.n_hidden / self.counts.sum()
+        return Groups(np.arange(self.counts.size), self.counts, np.full(self.counts.size, each))
 
-        # The class at the margin: those before it fit in at the price at which it is given up, it does not wholly.
-        place = bisect.bisect_right(range(order.size), float(n_hidden), key=wanted) - 1
-        last, kept = order[place], kept_before(place)
-        room = (n_hidden - wanted(place)) / self.demand.threshold[last]
-        kept[last] = min(max(round(room), 0 if place else 1), self.counts[last])
-        while self._wanted(np.inf, kept) > n_hidden:
-            kept[last] -= 1
-        return kept, self._price(kept, n_hidden)
+    def _programmed(self, demand: Demand) -> Groups:
+        """Returns the best shares that dynamic programming finds, feature by feature."""
+        which = np.repeat(np.arange(self.counts.size), self.counts)
+        weight, curve = (self.importance / self.importance.max())[which], demand.left[which]
 
-    def shares(self, log_price: float, kept: npt.NDArray[np.intp]) -> FloatArray:
-        """Returns the capacity of each kept feature of a class at a price; 0 for a class of which none is kept."""
-        return np.where(kept > 0, self.demand.at(log_price - self.log_importance), 0.0)
+        def losses(h: FloatArray) -> FloatArray:
+            found = np.empty(h.shape)
+            for k, hull in enumerate(demand.hulls):
+                found[:, curve == k] = hull.loss_at(h[:, curve == k])
+            return np.asarray(weight * found)
 
-    def _price(self, kept: npt.NDArray[np.intp], n_hidden: int) -> float:
-        """Returns the log price at which the kept features want n_hidden in all."""
-        if kept.sum() <= n_hidden:
-            return _FREE
-        here = kept > 0
-        low = (self.demand.flattest + self.log_importance)[here].min()
-        high = (self.demand.steepest + self.log_importance)[here].max()
-        return float(brentq(lambda log_price: self._wanted(log_price, kept) - n_hidden, low, high, xtol=1e-14))
-
-    def _wanted(self, log_price: float, kept: npt.NDArray[np.intp]) -> float:
-        return float((kept * self.shares(log_price, kept)).sum())
-
-
-def _inverted(logs: FloatArray, h: FloatArray) -> FloatArray:
-    """Returns h at evenly spaced log(−ℓ′), from values at falling h; only where they rise can a market clear."""
-    rises = np.append(True, logs[1:] > np.maximum.accumulate(logs)[:-1])
-    inverse = PchipInterpolator(logs[rises], h[rises])
-    return np.append(1.0, inverse(np.linspace(logs[0], logs.max(), _TABLE)[1:]))
-
-
-def _thresholds(p: FloatArray, law: Law) -> FloatArray:
-    """Returns, for each probability, the capacity at which the chord from ℓ(0) touches ℓ."""
-    nothing = np.asarray(zero_ratio_loss(p, law))
-    scanned = symmetric_optimum(_SCAN, p[:, None], law).loss
-    steepest = np.argmax((nothing[:, None] - scanned) / _SCAN, axis=1)
-    bracket = _SCAN[np.maximum(steepest - 1, 0)], _SCAN[np.minimum(steepest + 1, _SCAN.size - 1)]
-
-    def falling(h: FloatArray, p: FloatArray) -> FloatArray:
-        found = loss_gradients(h, p, law)
-        return np.asarray(found.optimum.loss - h * found.ratio - zero_ratio_loss(p, law))
-
-    root = elementwise.find_root(falling, bracket, args=(p,), tolerances={"xatol": 1e-13, "xrtol": 1e-12})
-    return np.asarray(np.where(root.success, root.x, _SCAN[steepest]))
+        h = best_shares(losses, which.size, self.n_hidden)
+        order = np.lexsort((h, which))
+        h, which = h[order], which[order]
+        # Equal features that differ by less than the shares are resolved share alike.
+        apart = np.append(True, (np.diff(which) > 0) | (np.diff(h) > _SAME))
+        group = np.cumsum(apart) - 1
+        count = np.bincount(group)
+        return Groups(which[apart], count, np.bincount(group, h) / count)
 
 
-def _allocation(
-    features: SparseFeatures,
-    which: npt.NDArray[np.intp],
-    market: _Market,
-    kept: npt.NDArray[np.intp],
-    log_price: float,
-    n_hidden: int,
-) -> Allocation:
-    """Returns the allocation, feature by feature; of a class at the margin the first ones are kept."""
-    shares = market.shares(log_price, kept)
-    # Exactly n_hidden, and what nobody values is spread over the features of no importance.
-    order = np.argsort(which, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(market.counts)[:-1]])
-    rank = np.empty(which.size, dtype=np.intp)
-    rank[order] = np.arange(which.size) - np.repeat(starts, market.counts)
-    is_kept = rank < kept[which]
-    capacity = np.where(is_kept, shares[which], 0.0)
-    idle = n_hidden - capacity.sum()
-    if idle > 1e-6:
-        spare = ~is_kept
-        capacity[spare] = idle / spare.sum()
-        is_kept = capacity > 0
+def _losses(h: FloatArray, p: FloatArray, law: Law) -> FloatArray:
+    """Returns ℓ of features of capacity h."""
+    v = np.asarray(law.sparse_variance(p))
+    kept = h > 0
+    sigma = np.sqrt(v * (1 - h) / np.where(kept, h, 1.0))
+    pairs, back = np.unique(np.stack([sigma, p]), axis=1, return_inverse=True)
+    loss: FloatArray = np.where(kept, np.asarray(optimal_relu(pairs[0], pairs[1], law).loss)[back], v)
+    return loss
+
+
+def _allocation(features: SparseFeatures, capacity: FloatArray, price: float) -> Allocation:
+    """Returns the allocation with these capacities."""
+    is_kept = capacity > 0
     p, v = features.per_feature(features.probability), features.per_feature(features.variance)
     sigma = np.sqrt(v * (1 / np.where(is_kept, capacity, 1.0) - 1))
     pairs, back = np.unique(np.stack([sigma, p]), axis=1, return_inverse=True)
     best = optimal_relu(pairs[0], pairs[1], features.law)
-    mean = features.per_feature(features.mean)
     loss = np.where(is_kept, best.loss[back], v)
     return Allocation(
         capacity=capacity,
         noise_std=np.where(is_kept, sigma, np.inf),
         scale=np.where(is_kept, best.scale[back], 0.0),
-        bias=np.where(is_kept, best.bias[back], mean),
+        bias=np.where(is_kept, best.bias[back], features.per_feature(features.mean)),
         loss=float((features.per_feature(features.importance) * loss).mean()),
-        price=float(np.exp(log_price)),
+        price=price,
         dropped=int((~is_kept).sum()),
     )

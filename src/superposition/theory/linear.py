@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from superposition import _checks
-from superposition.features import Law, SparseFeatures, Uniform
-from superposition.theory.shapes import broadcast, plain
+from superposition.features import Law, SparseFeatures
+from superposition.theory.shapes import broadcast, law_or_default, plain
 
 
 def zero_ratio_loss(probability: npt.ArrayLike, law: Law | None = None) -> Any:
@@ -28,9 +28,7 @@ def zero_ratio_loss(probability: npt.ArrayLike, law: Law | None = None) -> Any:
     >>> round(zero_ratio_loss(0.045), 10)
     0.01449375
     """
-    law = law or Uniform()
-    p = _checks.probability(probability)
-    return plain(law.sparse_variance(p))
+    return plain(law_or_default(law).sparse_variance(_checks.probability(probability)))
 
 
 def linear_loss(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:

@@ -9,20 +9,21 @@ from scipy.optimize import elementwise
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features import Law, Uniform
+from superposition.features import Law
 from superposition.theory.linear import minimal_noise_variance
 from superposition.theory.rectified import Problem
-from superposition.theory.shapes import broadcast, plain
+from superposition.theory.shapes import broadcast, law_or_default, plain
 
 # The scan of t = β/σ. Rectifying optima lie between −√(2 log 1/p) − 5, of which these are shares, and 10; beyond
-# lies only the linear one, at t ≈ σ E x / Var x.
+# the ReLU is never off in float64, and the linear optimum, at t = σ E x / Var x, has a closed form.
 _NEGATIVE_SCAN = np.array([1, 0.7, 0.55, 0.42, 0.3, 0.2, 0.1, 0.02])
-_POSITIVE_SCAN = np.array([0.5, 1.5, 3, 6, 10])
-_LINEAR_SCAN = np.geomspace(0.05, 1.0, 3)
+_POSITIVE_SCAN = np.array([0.5, 1.5, 3, 6, 12])
 # Of t; the loss feels it in second order only.
 _TOLERANCES = {"xatol": 1e-10, "xrtol": 1e-10}
 # Below it the slopes at the optimum are differences that float64 does not resolve.
 _LEAST_PROBABILITY = 1e-15
+# Its square is a number of float64.
+_MOST_NOISE = 1e150
 _CHUNK = 2048
 
 
@@ -32,7 +33,7 @@ class Optimum:
 
     Attributes:
         loss: Mean-field loss per feature, squared feature units.
-        scale: a, the diagonal of W.
+        scale: a, the diagonal of W; 0 where Var x = 0 and there is noise, for then the constant E x is best.
         bias: b in feature units, with the mean of the interference absorbed.
         noise_std: σ, standard deviation of the interference ν, feature units.
     """
@@ -47,10 +48,10 @@ def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law 
     """Best a and b of ReLU(a(x + ν) + b), ν ~ N(0, σ²): the global optimum (exact given Gaussian ν).
 
     The optimal a is closed-form (eq. 13). The loss as a function of β = b/a can have two minima; both are
-    found as roots of its derivative and the lower one is returned.
+    found as roots of its derivative and the lower one is returned. It is never above the best affine decoder.
 
     Args:
-        noise_std: σ ≥ 0, in feature units.
+        noise_std: σ in [0, 1e150], feature units.
         probability: Probability of being active, in [1e-15, 1]; broadcast with `noise_std`.
         law: Law of active values; Uniform() if not given.
 
@@ -65,9 +66,11 @@ def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law 
     >>> round(optimal_relu(0.20852, 0.045).scale, 4)
     1.2892
     """
-    law = law or Uniform()
+    law = law_or_default(law)
     sigma, p = broadcast(
-        noise_std=_checks.finite("noise_std", noise_std, non_negative=True),
+        noise_std=_checks.in_interval(
+            "noise_std", _checks.finite("noise_std", noise_std, non_negative=True), 0, _MOST_NOISE
+        ),
         probability=_checks.in_interval("probability", probability, _LEAST_PROBABILITY, 1),
     )
     loss, scale, bias = np.zeros(sigma.size), np.ones(sigma.size), np.zeros(sigma.size)
@@ -106,13 +109,8 @@ def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law
 def _optimise(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Returns loss, scale and bias at the global optimum of problems of shape (k,)."""
     sigma, p, law = problem.noise_std, problem.probability, problem.law
-    mean, variance = p * law.mean, law.sparse_variance(p)
-    # Var x = 0 (a constant that is always on) has no linear regime to look for.
-    linear = np.where(variance > 0, sigma * mean / np.where(variance > 0, variance, 1.0), 0.0)
     negative = -(5 + np.sqrt(-2 * np.log(p)))[:, None] * _NEGATIVE_SCAN
-    positive = np.broadcast_to(_POSITIVE_SCAN, (sigma.size, _POSITIVE_SCAN.size))
-    beyond = _POSITIVE_SCAN[-1] + (10 + 2 * linear[:, None]) * _LINEAR_SCAN
-    t = np.hstack([negative, positive, beyond])
+    t = np.hstack([negative, np.broadcast_to(_POSITIVE_SCAN, (sigma.size, _POSITIVE_SCAN.size))])
 
     def slope(t: FloatArray, sigma: FloatArray, p: FloatArray) -> FloatArray:
         return Problem(sigma, p, law).best_scale_and_slope(t * sigma)[1]
@@ -125,18 +123,41 @@ def _optimise(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
 
     def solve(index: npt.NDArray[np.intp], left: npt.NDArray[np.intp]) -> tuple[FloatArray, FloatArray, FloatArray]:
         here = Problem(sigma[index], p[index], law)
-        found = turns[index, left]
-        bracket = np.where(found, t[index, left], -1.0), np.where(found, t[index, left + 1], 1.0)
-        root = elementwise.find_root(slope, bracket, args=(here.noise_std, here.probability), tolerances=_TOLERANCES)
-        threshold = np.where(found, root.x, ends[index]) * here.noise_std
+        found, best_t = turns[index, left], ends[index]
+        best_t[found] = root(index[found], left[found])
+        threshold = best_t * here.noise_std
         scale = here.best_scale_and_slope(threshold)[0]
         return here.loss(scale, scale * threshold), scale, scale * threshold
+
+    def root(index: npt.NDArray[np.intp], left: npt.NDArray[np.intp]) -> FloatArray:
+        bracket, args = (t[index, left], t[index, left + 1]), (sigma[index], p[index])
+        within = elementwise.find_root(slope, bracket, args=args, tolerances=_TOLERANCES)
+        # An end that is a root but for rounding may have another sign now.
+        nearer = np.where(-slopes[index, left] < slopes[index, left + 1], *bracket)
+        return np.where(within.success, within.x, nearer)
 
     best = solve(np.arange(sigma.size), first)
     several = np.flatnonzero(last > first)
     if several.size:
         other = solve(several, last[several])
-        better = other[0] < best[0][several]
-        for mine, theirs in zip(best, other, strict=True):
-            mine[several[better]] = theirs[better]
+        _keep_better(best, several, other)
+    _keep_better(best, np.arange(sigma.size), _affine(problem))
     return best
+
+
+def _affine(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Returns loss, scale and bias of the best affine decoder, which rectifying makes no worse."""
+    sigma, p, law = problem.noise_std, problem.probability, problem.law
+    variance = law.sparse_variance(p)
+    with np.errstate(divide="ignore", over="ignore"):
+        noise, signal = sigma / np.sqrt(variance), np.sqrt(variance) / sigma
+        return variance / (1 + signal**2), 1 / (1 + noise**2), p * law.mean / (1 + signal**2)
+
+
+def _keep_better(
+    best: tuple[FloatArray, ...], index: npt.NDArray[np.intp], other: tuple[FloatArray, FloatArray, FloatArray]
+) -> None:
+    """Puts the other loss, scale and bias in the place of the best so far at `index`, where the loss is lower."""
+    better = other[0] < best[0][index]
+    for mine, theirs in zip(best, other, strict=True):
+        mine[index[better]] = theirs[better]

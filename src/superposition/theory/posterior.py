@@ -1,6 +1,8 @@
 """The Bayes denoiser of a sparse feature in Gaussian noise, and the two ceilings that it sets."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, pi, sqrt
 from typing import Any
 
@@ -10,14 +12,20 @@ from scipy.special import expit
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features import Law, Uniform
-from superposition.theory.shapes import broadcast, plain
+from superposition.features import Law
+from superposition.features.laws.tilted import Tilted
+from superposition.theory.shapes import broadcast, law_or_default, plain
 
-# Panels of the observation around the spike and the law's edges, in units of σ: half a σ each, for the passage
-# from "inactive" to "active" is several times narrower than σ at small p.
+# Panels of the observation: half a σ each around the spike and the law's edges, and four e-folds of the odds each
+# around the observation at which active and inactive are as likely; one of their densities halves these e-folds.
 _AROUND = np.arange(-9.0, 9.25, 0.5)
+_PASSAGE = np.arange(-80.0, 81.0, 4.0)
+_SECTIONS = 33
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
-_BLOCK = 2048
+# Nodes taken together.
+_BLOCK = 2**20
+# Of z and σ, so that their squares are numbers of float64.
+_LEAST_NOISE, _LARGEST = 1e-120, 1e150
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,8 @@ def bayes_denoiser(
     The mean is the best elementwise decoder.
 
     Args:
-        z: Observation, feature units.
-        noise_std: σ > 0, feature units; broadcast with `z`.
+        z: Observation, in [−1e150, 1e150], feature units.
+        noise_std: σ > 0, in [1e-120, 1e150], feature units; broadcast with `z`.
         probability: Probability of being active, in (0, 1]; broadcast.
         law: Law of active values; Uniform() if not given.
 
@@ -57,18 +65,17 @@ def bayes_denoiser(
     >>> round(bayes_denoiser(0.6, 0.1, 0.045).mean, 6)
     0.599986
     """
-    law = law or Uniform()
+    law = law_or_default(law)
     z, sigma, p = broadcast(
-        z=_checks.finite("z", z), noise_std=_positive(noise_std), probability=_checks.probability(probability)
+        z=_observation(z), noise_std=_noise(noise_std), probability=_checks.probability(probability)
     )
     mean, variance = np.empty(z.size), np.empty(z.size)
     settings, which = np.unique(np.stack([sigma.ravel(), p.ravel()]), axis=1, return_inverse=True)
     for index, (one_sigma, one_p) in enumerate(settings.T):
         here = np.flatnonzero(which == index)
-        for start in range(0, here.size, 4096):
-            part = here[start : start + 4096]
-            active = _ActivePart.of(z.ravel()[part], float(one_sigma), law)
-            mean[part], variance[part] = active.mixed_with_spike(float(one_p))
+        for part in _blocks(here.size, float(one_sigma), law):
+            active = _ActivePart.of(z.ravel()[here[part]], float(one_sigma), law)
+            mean[here[part]], variance[here[part]] = active.mixed_with_spike(float(one_p))
     return Posterior(plain(mean.reshape(z.shape)), plain(variance.reshape(z.shape)))
 
 
@@ -78,7 +85,7 @@ def bayes_loss(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     It holds at equal noise ν ~ N(0, σ²), independent of x.
 
     Args:
-        noise_std: σ ≥ 0, feature units.
+        noise_std: σ, 0 or in [1e-120, 1e150], feature units.
         probability: Probability of being active, in (0, 1]; broadcast with `noise_std`.
         law: Law of active values; Uniform() if not given.
 
@@ -91,17 +98,17 @@ def bayes_loss(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     >>> round(bayes_loss(0.2085216, 0.045), 7)
     0.0044803
     """
-    return _integrated(noise_std, probability, law or Uniform(), knows_support=False)
+    return _integrated(noise_std, probability, law_or_default(law), knows_support=False)
 
 
 def oracle_support_loss(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
-    """Loss of a decoder that is told which features are active, p E Var[u | u + ν] (exact).
+    """Loss of a decoder that is told whether its feature is active, p E Var[u | u + ν] (exact).
 
-    A bound from below at equal noise for every elementwise decoder and every filter (the text of appendix E.2
-    has the inequality reversed).
+    A bound from below at equal noise for every elementwise decoder, and for every filter that knows whether its own
+    feature is active and nothing of the others (the text of appendix E.2 has the inequality reversed).
 
     Args:
-        noise_std: σ ≥ 0, feature units.
+        noise_std: σ, 0 or in [1e-120, 1e150], feature units.
         probability: Probability of being active, in (0, 1]; broadcast with `noise_std`.
         law: Law of active values; Uniform() if not given.
 
@@ -116,7 +123,7 @@ def oracle_support_loss(noise_std: npt.ArrayLike, probability: npt.ArrayLike, la
     >>> round(oracle_support_loss(0.2085216, 0.045), 7)
     0.0012204
     """
-    return _integrated(noise_std, probability, law or Uniform(), knows_support=True)
+    return _integrated(noise_std, probability, law_or_default(law), knows_support=True)
 
 
 @dataclass(frozen=True)
@@ -126,54 +133,42 @@ class _ActivePart:
     Attributes:
         z: Observations.
         sigma: σ.
-        log_density: log of the density of u + ν at z.
-        mean: E[u | z].
-        variance: Var[u | z].
+        tilted: The law given z.
     """
 
     z: FloatArray
     sigma: float
-    log_density: FloatArray
-    mean: FloatArray
-    variance: FloatArray
+    tilted: Tilted
 
     @classmethod
     def of(cls, z: FloatArray, sigma: float, law: Law) -> "_ActivePart":
-        """Integrates over the law; the Gaussian of u is centred at z, or falls off from the law's edge."""
-        low, high = law.support
-        nearest = np.clip(z, low, high)
-        # Far outside the law the Gaussian is an exponential of scale σ²/distance at the edge, to be resolved over
-        # some 40 scales where 9 do for a Gaussian.
-        width = sigma / np.maximum(1.0, np.abs(z - nearest) / (4.5 * sigma))
-        u, weights = law.nodes(nearest, width)
-        exponent = -0.5 * ((z[:, None] - u) / sigma) ** 2
-        largest = exponent.max(axis=1, keepdims=True)
-        density = weights * np.exp(exponent - largest)
-        total = density.sum(axis=1)
-        mean = (density * u).sum(axis=1) / total
-        variance = (density * (u - mean[:, None]) ** 2).sum(axis=1) / total
-        log_density = np.log(total) + largest[:, 0] - log(sigma * sqrt(2 * pi))
-        return cls(z, sigma, log_density, mean, variance)
+        return cls(z, sigma, law.tilted(z, sigma))
 
-    def log_spike(self) -> FloatArray:
-        """Returns the log density of ν at z."""
-        return -0.5 * (self.z / self.sigma) ** 2 - log(self.sigma * sqrt(2 * pi))
+    @cached_property
+    def density(self) -> FloatArray:
+        """Density of u + ν at z."""
+        outside = (self.z - self.tilted.anchor) / self.sigma
+        return np.asarray(np.exp(self.tilted.log_mass - 0.5 * outside**2) / (self.sigma * sqrt(2 * pi)))
+
+    def log_odds(self, p: float) -> FloatArray:
+        """Returns the log odds that the feature is active."""
+        anchor = self.tilted.anchor
+        with np.errstate(over="ignore"):
+            ratio = np.clip(anchor / self.sigma, 0, 1e150) * np.clip((self.z - anchor / 2) / self.sigma, -1e150, 1e150)
+        return np.asarray(log(p) - np.log1p(-p) + self.tilted.log_mass + ratio)
 
     def mixed_with_spike(self, p: float) -> tuple[FloatArray, FloatArray]:
         """Returns mean and variance of x, by the probability that the feature is active given z."""
+        mean, variance = self.tilted.mean, self.tilted.variance
         if p == 1:
-            return self.mean, self.variance
-        log_odds = log(p) - np.log1p(-p) + self.log_density - self.log_spike()
-        on, off = expit(log_odds), expit(-log_odds)
-        return on * self.mean, on * self.variance + on * off * self.mean**2
+            return mean, variance
+        on, off = expit(self.log_odds(p)), expit(-self.log_odds(p))
+        return on * mean, on * (variance + off * mean**2)
 
 
 def _integrated(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law, *, knows_support: bool) -> Any:
     """Integrates the posterior variance over the observation, entry by entry."""
-    sigma, p = broadcast(
-        noise_std=_checks.finite("noise_std", noise_std, non_negative=True),
-        probability=_checks.probability(probability),
-    )
+    sigma, p = broadcast(noise_std=_noise(noise_std, or_none=True), probability=_checks.probability(probability))
     losses = np.zeros(sigma.size)
     for index, (one_sigma, one_p) in enumerate(zip(sigma.ravel(), p.ravel(), strict=True)):
         if one_sigma > 0:
@@ -182,33 +177,61 @@ def _integrated(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law, 
 
 
 def _loss(sigma: float, p: float, law: Law, *, knows_support: bool) -> float:
-    z, weights = _observations(sigma, law)
-    blocks = np.array_split(np.arange(z.size), -(-z.size // _BLOCK))
-    return sum(_loss_of(z[part], weights[part], sigma, p, law, knows_support=knows_support) for part in blocks)
+    """Returns E Var[x | z] = p ∫ density · (Var[u | z] + P(inactive | z) E[u | z]²) dz; with support the first term."""
+    spiked = p < 1 and not knows_support
+    z, weights = _observations(sigma, p if spiked else 1.0, law)
+    total = 0.0
+    for part in _blocks(z.size, sigma, law):
+        active = _ActivePart.of(z[part], sigma, law)
+        error = active.tilted.variance
+        if spiked:
+            error = error + expit(-active.log_odds(p)) * active.tilted.mean**2
+        total += float((weights[part] * active.density * error).sum())
+    return p * total
 
 
-def _loss_of(z: FloatArray, weights: FloatArray, sigma: float, p: float, law: Law, *, knows_support: bool) -> float:
-    """Returns the part of the loss that a block of observations bears."""
-    active = _ActivePart.of(z, sigma, law)
-    density = np.exp(active.log_density)
-    if knows_support:
-        return float(p * (weights * density * active.variance).sum())
-    variance = active.mixed_with_spike(p)[1]
-    return float((weights * (p * density + (1 - p) * np.exp(active.log_spike())) * variance).sum())
-
-
-def _observations(sigma: float, law: Law) -> tuple[FloatArray, FloatArray]:
+def _observations(sigma: float, p: float, law: Law) -> tuple[FloatArray, FloatArray]:
     """Returns nodes and weights of ∫ dz: fine panels where the posterior turns, the law's own panels between."""
     turns = np.unique(np.concatenate([[0.0], law.landmarks]))
     # Landmarks closer than half a σ share their panels.
     turns = turns[np.unique(np.floor(2 * turns / sigma), return_index=True)[1]]
-    edges = np.unique(np.concatenate([(turns[:, None] + sigma * _AROUND).ravel(), turns]))
+    edges = np.concatenate([(turns[:, None] + sigma * _AROUND).ravel(), turns])
+    if p < 1:
+        edges = np.concatenate([edges, np.clip(_passage(sigma, p, law), edges.min(), edges.max())])
+    edges = np.unique(edges)
     half, centre = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
     return (centre + half * _NODES).ravel(), (half * _WEIGHTS).ravel()
 
 
-def _positive(noise_std: npt.ArrayLike) -> FloatArray:
-    sigma = _checks.finite("noise_std", noise_std)
-    if not (sigma > 0).all():
+def _passage(sigma: float, p: float, law: Law) -> FloatArray:
+    """Returns panel edges around the z at which the odds of being active, which rise with z, are even."""
+    low, high = _AROUND[0] * sigma, law.support[1] + _AROUND[-1] * sigma
+    while True:
+        z = np.linspace(low, high, _SECTIONS)
+        active = _ActivePart.of(z, sigma, law)
+        above = int(np.searchsorted(active.log_odds(p), 0.0))
+        if above in (0, _SECTIONS):
+            return np.empty(0)
+        # d log odds / dz = E[u | z]/σ²
+        scale = sigma * (sigma / float(active.tilted.mean[above]))
+        low, high = float(z[above - 1]), float(z[above])
+        if high - low <= scale or not low < (low + high) / 2 < high:
+            return high + scale * _PASSAGE
+
+
+def _blocks(size: int, sigma: float, law: Law) -> Iterator[slice]:
+    """Yields slices of so many observations at a time as memory is meant for."""
+    step = max(1, _BLOCK // law.tilted(np.zeros(1), sigma).weights.size)
+    return (slice(start, start + step) for start in range(0, size, step))
+
+
+def _observation(z: npt.ArrayLike) -> FloatArray:
+    return _checks.in_interval("z", _checks.finite("z", z), -_LARGEST, _LARGEST)
+
+
+def _noise(noise_std: npt.ArrayLike, *, or_none: bool = False) -> FloatArray:
+    sigma = _checks.finite("noise_std", noise_std, non_negative=or_none)
+    if not (or_none or (sigma > 0).all()):
         raise ValueError(f"`noise_std` must be positive, got {float(sigma.min()):g}: without noise x is z itself")
+    _checks.in_interval("noise_std", np.where(sigma > 0, sigma, 1.0), _LEAST_NOISE, _LARGEST)
     return sigma

@@ -9,9 +9,9 @@ from scipy.special import ndtr
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features import Law, Uniform
+from superposition.features import Law
 from superposition.features.smoothing import normal_density, standardised
-from superposition.theory.shapes import broadcast, plain
+from superposition.theory.shapes import broadcast, law_or_default, plain
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Problem:
         s, threshold = scale * self.noise_std, np.asarray(bias / scale)
         on = self.law.smoothed(threshold, self.noise_std)
         silent = self.law.silent_second_moment(threshold, self.noise_std)
-        missed = (1 - scale) ** 2 * on.active_uu - 2 * (1 - scale) * bias * on.active_u + (bias**2 + s**2) * on.active
-        return silent + missed - s * ((2 - scale) * on.density_u - bias * on.density)
+        distorted = self.law.distortion(1 - scale, bias, threshold, self.noise_std)
+        return silent + distorted + s * (s * on.active - (2 - scale) * on.density_u + bias * on.density)
 
 
 def relu_loss(
@@ -134,5 +134,5 @@ def relu_loss(
     b = _checks.finite("bias", bias)
     sigma = _checks.finite("noise_std", noise_std, non_negative=True)
     a, b, sigma, p = broadcast(scale=a, bias=b, noise_std=sigma, probability=_checks.probability(probability))
-    loss = Problem(sigma.ravel(), p.ravel(), law or Uniform()).loss(a.ravel(), b.ravel())
+    loss = Problem(sigma.ravel(), p.ravel(), law_or_default(law)).loss(a.ravel(), b.ravel())
     return plain(loss.reshape(a.shape))

@@ -1,10 +1,11 @@
-"""Arguments of one shape in, scalars for scalars out."""
+"""Arguments of one shape and a law in, scalars for scalars out."""
 
 from typing import Any
 
 import numpy as np
 
 from superposition._checks import FloatArray
+from superposition.features import Law, Uniform
 
 
 def broadcast(**values: FloatArray) -> tuple[FloatArray, ...]:
@@ -15,6 +16,15 @@ def broadcast(**values: FloatArray) -> tuple[FloatArray, ...]:
         names = " and ".join(f"`{name}`" for name in values)
         shapes = " and ".join(str(value.shape) for value in values.values())
         raise ValueError(f"{names} must broadcast to one shape, got shapes {shapes}") from None
+
+
+def law_or_default(law: Law | None) -> Law:
+    """Returns the law, Uniform() if none is given; raises ValueError if it is something else."""
+    if law is None:
+        return Uniform()
+    if not isinstance(law, Law):
+        raise ValueError(f"`law` must be a law such as Uniform() or Constant(), got {law!r}")
+    return law
 
 
 def plain(value: Any) -> Any:

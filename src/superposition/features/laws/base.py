@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from superposition import _checks
 from superposition._checks import FloatArray
+from superposition.features.laws.tilted import Tilted
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 # Nodes of all points taken together in one go: a block of them fits in cache and bounds the memory.
 _BLOCK = 2**19
+
+# The values of a law have squares, and squares of these, that neither overflow nor vanish.
+_SMALLEST, _LARGEST = 1e-100, 1e100
 
 
 class Law(abc.ABC):
@@ -66,54 +71,125 @@ class Law(abc.ABC):
 
         return draw_values(self, n, source_of(generator), dtype)
 
-    @abc.abstractmethod
     def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Returns values and weights with Σ weight f(value) = E f(u), nodes along a new last axis.
 
         Exact to float64 for an f that is smooth but for a kink, at u = `kink`, smoothed by a Gaussian of
-        standard deviation `width` (the shape of every mean-field integrand).
+        standard deviation `width` (the shape of every mean-field integrand). The nodes of a point are its own:
+        in company of points that take more of them it has further ones, of weight 0.
 
         Args:
             kink: Where f bends; any shape, broadcast with `width`.
             width: Standard deviation of the smoothing, ≥ 0.
         """
+        kink, width = np.broadcast_arrays(np.asarray(kink, float), np.asarray(width, float))
+        wide = width >= self._wide
+        if not wide.any():
+            return self._panels(kink, width)
+        few, few_weights = self._rule
+        if wide.all():
+            shape = (*kink.shape, few.size)
+            return np.broadcast_to(few, shape), np.broadcast_to(few_weights, shape)
+        values, weights = self._panels(kink, width)
+        values[wide], weights[wide] = few[0], 0.0
+        values[wide, : few.size], weights[wide, : few.size] = few, few_weights
+        return values, weights
+
+    @property
+    def _wide(self) -> float:
+        """From this width on few nodes, those of `_rule`, do."""
+        return np.inf
+
+    @property
+    def _rule(self) -> tuple[FloatArray, FloatArray]:
+        """Values and weights of a Gauss rule of few nodes, of shape (k,) each."""
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Returns values and weights that resolve the kink; `kink` and `width` are of one shape."""
+
+    @abc.abstractmethod
+    def tilted(self, z: FloatArray, width: float) -> Tilted:
+        """Returns the law as seen from z = u + ν, ν ~ N(0, width²): shape (k,), any finite z and width > 0."""
 
     def smoothed(self, threshold: FloatArray, width: FloatArray) -> "Smoothed":
         """Returns the Gaussian-smoothed moments with z = (u + threshold)/width, of the arguments' shape."""
         from superposition.features.smoothing import Smoothed
 
-        def moments(threshold: FloatArray, width: FloatArray) -> tuple[FloatArray, ...]:
-            values, weights = self.nodes(-threshold, width)
-            part = Smoothed.by_quadrature(values, weights, threshold, width)
+        def moments(values: FloatArray, weights: FloatArray, *point: FloatArray) -> tuple[FloatArray, ...]:
+            part = Smoothed.by_quadrature(values, weights, *point)
             return tuple(getattr(part, field.name) for field in dataclasses.fields(part))
 
-        return Smoothed(*self._in_blocks(moments, threshold, width))
+        return Smoothed(*self._integrated(moments, threshold, width))
 
     def silent_second_moment(self, threshold: FloatArray, width: FloatArray) -> FloatArray:
         """Returns E u² Φ(−(u + threshold)/width), the part of E u² that falls below the threshold."""
         from superposition.features.smoothing import silent_by_quadrature
 
-        def moment(threshold: FloatArray, width: FloatArray) -> tuple[FloatArray, ...]:
-            values, weights = self.nodes(-threshold, width)
-            return (silent_by_quadrature(values, weights, threshold, width),)
+        def moment(*arrays: FloatArray) -> tuple[FloatArray, ...]:
+            return (silent_by_quadrature(*arrays),)
 
-        return self._in_blocks(moment, threshold, width)[0]
+        return self._integrated(moment, threshold, width)[0]
+
+    def distortion(self, slope: FloatArray, offset: FloatArray, threshold: FloatArray, width: FloatArray) -> FloatArray:
+        """Returns E (slope · u − offset)² Φ((u + threshold)/width), which its three terms may cancel to."""
+        from superposition.features.smoothing import distortion_by_quadrature
+
+        def moment(*arrays: FloatArray) -> tuple[FloatArray, ...]:
+            return (distortion_by_quadrature(*arrays),)
+
+        return self._integrated(moment, threshold, width, slope, offset)[0]
 
     def to_config(self) -> dict[str, Any]:
         """Returns the law as plain data: its name and parameters."""
         return {"name": type(self).__name__, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
-    def _in_blocks(
+    def _integrated(
         self,
-        function: Callable[[FloatArray, FloatArray], tuple[FloatArray, ...]],
+        function: Callable[..., tuple[FloatArray, ...]],
         threshold: FloatArray,
         width: FloatArray,
+        *more: FloatArray,
     ) -> tuple[FloatArray, ...]:
-        """Returns function(threshold, width), taken over as many points at a time as memory is meant for."""
-        n_nodes = self.nodes(0.0, width.min(initial=np.inf))[0].size
+        """Returns function(values, weights, threshold, width, *more), few nodes where these do, in blocks."""
+        from superposition.features.smoothing import interleave
+
+        def within(*point: FloatArray) -> tuple[FloatArray, ...]:
+            return function(*self.nodes(-point[0], point[1]), *point)
+
+        point = (threshold, width, *more)
+        wide = width >= self._wide
+        if wide.all() or not wide.any():
+            return self._in_blocks(within, *point)
+        parts = (self._in_blocks(within, *(x[mask] for x in point)) for mask in (wide, ~wide))
+        return tuple(interleave(few, many, wide) for few, many in zip(*parts, strict=True))
+
+    def _in_blocks(
+        self,
+        function: Callable[..., tuple[FloatArray, ...]],
+        threshold: FloatArray,
+        width: FloatArray,
+        *more: FloatArray,
+    ) -> tuple[FloatArray, ...]:
+        """Returns function(threshold, width, *more), taken over as many points at a time as memory is meant for."""
+        n_nodes = self.nodes(0.0, width.min())[0].size if width.size else 1
         size = max(1, _BLOCK // n_nodes)
         if threshold.size <= size:
-            return function(threshold, width)
-        flat = threshold.ravel(), width.ravel()
+            return function(threshold, width, *more)
+        flat = [x.ravel() for x in (threshold, width, *more)]
         parts = [function(*(x[at : at + size] for x in flat)) for at in range(0, threshold.size, size)]
         return tuple(np.concatenate(moments).reshape(threshold.shape) for moments in zip(*parts, strict=True))
+
+
+def parameter(name: str, value: npt.ArrayLike) -> float:
+    """Returns a law's parameter as float; raises ValueError unless it is one finite number."""
+    number = _checks.finite(name, value)
+    if number.ndim:
+        raise ValueError(f"`{name}` must be one number, got an array of shape {number.shape}")
+    return float(number)
+
+
+def magnitude(name: str, value: float) -> float:
+    """Returns a value that sets the magnitude of a law; raises ValueError unless its square is one of float64."""
+    return float(_checks.in_interval(name, value, _SMALLEST, _LARGEST, hint="use another unit"))

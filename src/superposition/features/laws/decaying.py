@@ -1,22 +1,53 @@
 """Laws on the half-line, of one scale: exponential and half-normal."""
 
+import abc
 from dataclasses import dataclass
 from functools import cache
-from math import pi, sqrt
+from math import hypot, inf, log, pi, sqrt
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
-from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features.laws.base import Law
+from superposition.features.laws.base import Law, magnitude, parameter
 from superposition.features.laws.panels import Density
+from superposition.features.laws.tilted import Tilted
+
+
+class _Decaying(Law):
+    """A law on the half-line of one scale: its panels are those of the law of scale 1, multiplied."""
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        scale = parameter("scale", self.scale)
+        if not scale > 0:
+            raise ValueError(f"`scale` must be positive, got {scale:g}: use Constant for one value")
+        object.__setattr__(self, "scale", magnitude("scale", scale))
+
+    @property
+    def landmarks(self) -> FloatArray:
+        """Panel edges, from 0 to where only 1e-26 of the mass lies beyond."""
+        return self.scale * self._unit.edges
+
+    @property
+    @abc.abstractmethod
+    def _unit(self) -> Density:
+        """The density at scale 1."""
+
+    @property
+    def _rule(self) -> tuple[FloatArray, FloatArray]:
+        values, weights = self._unit.rule
+        return self.scale * values, weights
+
+    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+        values, weights = self._unit.panels(kink / self.scale, width / self.scale)
+        return self.scale * values, weights
 
 
 @final
 @dataclass(frozen=True)
-class Exponential(Law):
+class Exponential(_Decaying):
     """Exponential with density exp(−u/scale)/scale on u ≥ 0, scale > 0.
 
     >>> Exponential(2.0).second_moment
@@ -24,9 +55,6 @@ class Exponential(Law):
     """
 
     scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", _scale(self.scale))
 
     @property
     def mean(self) -> float:
@@ -44,18 +72,22 @@ class Exponential(Law):
         return self.scale**2
 
     @property
-    def landmarks(self) -> FloatArray:
-        """Panel edges from 0 to 60 scales, beyond which lie 1e-26 of the mass."""
-        return self.scale * _unit_exponential().edges
+    def _wide(self) -> float:
+        return 6 * self.scale
 
-    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Gauss–Legendre panels, or a Gauss rule of their nodes if all is wide."""
-        return _scaled_nodes(_unit_exponential(), self.scale, kink, width)
+    @property
+    def _unit(self) -> Density:
+        return _unit_exponential()
+
+    def tilted(self, z: FloatArray, width: float) -> Tilted:
+        """Nodes of a Gaussian cut at 0: the law shifts its centre below z."""
+        centre = z - width * (width / self.scale)
+        return Tilted.gaussian(centre, width, (0.0, inf), lambda u: -u / self.scale - log(self.scale))
 
 
 @final
 @dataclass(frozen=True)
-class HalfNormal(Law):
+class HalfNormal(_Decaying):
     """Absolute value of a Gaussian of mean 0 and standard deviation scale > 0.
 
     >>> HalfNormal(3.0).second_moment
@@ -63,9 +95,6 @@ class HalfNormal(Law):
     """
 
     scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", _scale(self.scale))
 
     @property
     def mean(self) -> float:
@@ -83,34 +112,27 @@ class HalfNormal(Law):
         return (1 - 2 / pi) * self.scale**2
 
     @property
-    def landmarks(self) -> FloatArray:
-        """Panel edges from 0 to 11 scales, beyond which lie 1e-27 of the mass."""
-        return self.scale * _unit_half_normal().edges
+    def _wide(self) -> float:
+        return 2 * self.scale
 
-    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Gauss–Legendre panels, or a Gauss rule of their nodes if all is wide."""
-        return _scaled_nodes(_unit_half_normal(), self.scale, kink, width)
+    @property
+    def _unit(self) -> Density:
+        return _unit_half_normal()
+
+    def tilted(self, z: FloatArray, width: float) -> Tilted:
+        """Nodes of the Gaussian that is the product of the law's and the noise's, cut at 0."""
+        share = self.scale / hypot(self.scale, width)
+        log_height = log(sqrt(2 / pi) / self.scale)
+        return Tilted.gaussian(
+            z * share**2, width * share, (0.0, inf), lambda u: log_height - 0.5 * (u / self.scale) ** 2
+        )
 
 
 @cache
 def _unit_exponential() -> Density:
-    return Density.on(0.0, 60.0, lambda u: np.exp(-u), wide=6.0)
+    return Density.on(0.0, 60.0, lambda u: np.exp(-u))
 
 
 @cache
 def _unit_half_normal() -> Density:
-    return Density.on(0.0, 11.0, lambda u: sqrt(2 / pi) * np.exp(-u * u / 2), wide=2.0)
-
-
-def _scaled_nodes(
-    unit: Density, scale: float, kink: npt.ArrayLike, width: npt.ArrayLike
-) -> tuple[FloatArray, FloatArray]:
-    values, weights = unit.nodes(np.asarray(kink) / scale, np.asarray(width) / scale)
-    return scale * values, weights
-
-
-def _scale(value: float) -> float:
-    scale = float(_checks.finite("scale", value))
-    if not scale > 0:
-        raise ValueError(f"`scale` must be positive, got {scale:g}: use Constant for one value")
-    return scale
+    return Density.on(0.0, 11.0, lambda u: sqrt(2 / pi) * np.exp(-u * u / 2))

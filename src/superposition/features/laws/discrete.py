@@ -6,11 +6,11 @@ from math import fsum
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features.laws.base import Law
+from superposition.features.laws.base import Law, magnitude, parameter
+from superposition.features.laws.tilted import Tilted
 
 # A sum of weights that is 1 but for the rounding of a normalisation before.
 _ROUNDING = 4 * np.finfo(float).eps
@@ -29,9 +29,10 @@ class Constant(Law):
     value: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", float(_checks.finite("value", self.value)))
-        if not self.value > 0:
-            raise ValueError(f"`value` must be positive, got {self.value:g}: a feature of value 0 is never active")
+        value = parameter("value", self.value)
+        if not value > 0:
+            raise ValueError(f"`value` must be positive, got {value:g}: a feature of value 0 is never active")
+        object.__setattr__(self, "value", magnitude("value", value))
 
     @property
     def mean(self) -> float:
@@ -53,10 +54,13 @@ class Constant(Law):
         """[value]."""
         return np.array([self.value])
 
-    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """One node."""
-        shape = (*np.broadcast_shapes(np.shape(kink), np.shape(width)), 1)
-        return np.full(shape, float(self.value)), np.ones(shape)
+    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+        shape = (*np.broadcast_shapes(kink.shape, width.shape), 1)
+        return np.full(shape, self.value), np.ones(shape)
+
+    def tilted(self, z: FloatArray, width: float) -> Tilted:
+        """The value, whatever z."""
+        return Tilted.atoms(np.array([self.value]), np.ones(1), z, width)
 
 
 @final
@@ -97,6 +101,7 @@ class Empirical(Law):
         distinct, merged = distinct[merged > 0], merged[merged > 0]
         if not distinct.any():
             raise ValueError("`values` must have a positive one of positive weight, got 0 alone: it is never active")
+        magnitude("values", distinct[-1])
         object.__setattr__(self, "values", tuple(distinct.tolist()))
         object.__setattr__(self, "weights", tuple(merged.tolist()))
 
@@ -126,11 +131,14 @@ class Empirical(Law):
         """The values."""
         return self._atoms[0]
 
-    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """The values and their weights, exact for every function."""
+    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
         values, weights = self._atoms
-        shape = (*np.broadcast_shapes(np.shape(kink), np.shape(width)), values.size)
+        shape = (*np.broadcast_shapes(kink.shape, width.shape), values.size)
         return np.broadcast_to(values, shape), np.broadcast_to(weights, shape)
+
+    def tilted(self, z: FloatArray, width: float) -> Tilted:
+        """The values, each by its weight and its distance from z."""
+        return Tilted.atoms(*self._atoms, z, width)
 
     def to_config(self) -> dict[str, Any]:
         """Returns the name, and values and weights as lists."""

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from superposition._checks import FloatArray
 
 # Panels around a kink, in units of its width: beyond 9 widths a Gaussian-smoothed kink is straight in float64.
-_KINK = np.array([-9.0, -6.5, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.5, 9.0])
+KINK = np.array([-9.0, -6.5, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.5, 9.0])
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 # Degree of a polynomial that a panel must integrate times the density, and the error allowed, of the panel's
@@ -30,31 +29,25 @@ class Density:
     Attributes:
         function: The density.
         edges: Of panels that resolve it.
-        wide: From this width of the noise on, a Gauss rule of few nodes integrates to float64.
     """
 
     function: Callable[[FloatArray], FloatArray]
     edges: FloatArray
-    wide: float
 
     @classmethod
-    def on(cls, low: float, high: float, function: Callable[[FloatArray], FloatArray], wide: float) -> "Density":
+    def on(cls, low: float, high: float, function: Callable[[FloatArray], FloatArray]) -> "Density":
         """Returns the density on [low, high], its panels found by bisection."""
-        return cls(function, resolving(np.array([low, high]), function), wide)
+        return cls(function, resolving(np.array([low, high]), function))
 
-    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Returns values and weights as `Law.nodes` does."""
-        kink, width = np.broadcast_arrays(np.asarray(kink, float), np.asarray(width, float))
-        if (width >= self.wide).all():
-            values, weights = self._rule
-            shape = (*kink.shape, _RULE_SIZE)
-            return np.broadcast_to(values, shape), np.broadcast_to(weights, shape)
+    def panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Returns values and weights that resolve the kink."""
         values, weights = panel_nodes(self.edges, kink, width)
         return values, weights * self.function(values)
 
     @cached_property
-    def _rule(self) -> tuple[FloatArray, FloatArray]:
-        values, weights = _legendre(self.edges)
+    def rule(self) -> tuple[FloatArray, FloatArray]:
+        """A Gauss rule of few nodes."""
+        values, weights = legendre(self.edges)
         return gauss_rule(values, weights * self.function(values), _RULE_SIZE)
 
 
@@ -64,13 +57,41 @@ def panel_nodes(edges: FloatArray, kink: FloatArray, width: FloatArray) -> tuple
     Panels end at every edge, where the density may, and around the kink at multiples of its width.
 
     Args:
-        edges: Increasing, shape (k,).
+        edges: Increasing along the last axis, shape (k,) or one row a kink.
         kink: Where f bends.
         width: Of the same shape.
     """
-    around = np.clip(kink[..., None] + width[..., None] * _KINK, edges[0], edges[-1])
-    own = np.broadcast_to(edges, (*kink.shape, edges.size))
-    return _legendre(np.sort(np.concatenate([own, around], axis=-1), axis=-1))
+    around = np.clip(kink[..., None] + width[..., None] * KINK, edges[..., :1], edges[..., -1:])
+    own = np.broadcast_to(edges, (*kink.shape, edges.shape[-1]))
+    return legendre(np.sort(np.concatenate([own, around], axis=-1), axis=-1))
+
+
+def anchored_nodes(
+    edges: FloatArray, anchor: FloatArray, around: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Returns values, the same as offsets from an anchor, and weights with Σ weight f = ∫ f over the edges.
+
+    Each of the two is exact to rounding, however close a node is to 0 or to the anchor.
+
+    Args:
+        edges: Increasing, not negative, one row an anchor, shape (n, k).
+        anchor: Shape (n,).
+        around: Edges of further panels as offsets from the anchor, shape (n, m).
+    """
+    own = edges - anchor[:, None]
+    around = np.clip(around, own[:, :1], own[:, -1:])
+    further = np.clip(anchor[:, None] + around, edges[:, :1], edges[:, -1:])
+    offsets = np.sort(np.concatenate([own, around], axis=1), axis=1)
+    places = np.sort(np.concatenate([edges, further], axis=1), axis=1)
+    by_offset, by_place = np.diff(offsets)[..., None] / 2, np.diff(places)[..., None] / 2
+    offset, place = offsets[:, :-1, None] + by_offset, places[:, :-1, None] + by_place
+    half = np.where(np.abs(offset) < place, by_offset, by_place)
+    shape = (len(anchor), -1)
+    return (
+        (place + half * _NODES).reshape(shape),
+        (offset + half * _NODES).reshape(shape),
+        (half * _WEIGHTS).reshape(shape),
+    )
 
 
 def resolving(edges: FloatArray, density: Callable[[FloatArray], FloatArray]) -> FloatArray:
@@ -115,18 +136,18 @@ def gauss_rule(values: FloatArray, weights: FloatArray, size: int) -> tuple[Floa
     return centre + spread * nodes, mass * vectors[0] ** 2
 
 
-def _moments(rows: FloatArray, density: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """Returns ∫ density · t^k for k = 0 and _DEGREE of each row of edges, over which t runs from −1 to 1."""
-    values, weights = _legendre(rows)
-    left, right = rows[:, :1], rows[:, -1:]
-    t = (2 * values - left - right) / (right - left)
-    mass = weights * density(values)
-    return np.stack([mass.sum(axis=1), (mass * t**_DEGREE).sum(axis=1)], axis=1)
-
-
-def _legendre(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
+def legendre(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Returns nodes and weights of the panels between the edges, along the last axis."""
     half = np.diff(edges)[..., None] / 2
     centre = (edges[..., 1:] + edges[..., :-1])[..., None] / 2
     shape = (*edges.shape[:-1], half.shape[-2] * len(_NODES))
     return (centre + half * _NODES).reshape(shape), (half * _WEIGHTS).reshape(shape)
+
+
+def _moments(rows: FloatArray, density: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Returns ∫ density · t^k for k = 0 and _DEGREE of each row of edges, over which t runs from −1 to 1."""
+    values, weights = legendre(rows)
+    left, right = rows[:, :1], rows[:, -1:]
+    t = (2 * values - left - right) / (right - left)
+    mass = weights * density(values)
+    return np.stack([mass.sum(axis=1), (mass * t**_DEGREE).sum(axis=1)], axis=1)

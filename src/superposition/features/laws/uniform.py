@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features.laws.base import Law
+from superposition.features.laws.base import Law, magnitude, parameter
 from superposition.features.laws.panels import panel_nodes
+from superposition.features.laws.tilted import Tilted
 
 if TYPE_CHECKING:
     from superposition.features.smoothing import Smoothed
@@ -32,10 +33,11 @@ class Uniform(Law):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", float(_checks.finite("low", self.low, non_negative=True)))
-        object.__setattr__(self, "high", float(_checks.finite("high", self.high)))
-        if not self.high > self.low:
-            raise ValueError(f"`high` must exceed `low` = {self.low:g}, got {self.high:g}: use Constant for one value")
+        low, high = parameter("low", _checks.finite("low", self.low, non_negative=True)), parameter("high", self.high)
+        if not high > low:
+            raise ValueError(f"`high` must exceed `low` = {low:g}, got {high:g}: use Constant for one value")
+        object.__setattr__(self, "low", low)
+        object.__setattr__(self, "high", magnitude("high", high))
 
     @property
     def mean(self) -> float:
@@ -57,16 +59,22 @@ class Uniform(Law):
         """[low, high]."""
         return np.array([self.low, self.high])
 
-    def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Gauss–Legendre: panels of a few widths around the kink and long ones elsewhere, or one if all is wide."""
-        kink, width = np.broadcast_arrays(np.asarray(kink, float), np.asarray(width, float))
-        length = self.high - self.low
-        if (width >= _WIDE * length).all():
-            shape = (*kink.shape, len(_FEW_NODES))
-            values = self.low + length * (1 + _FEW_NODES) / 2
-            return np.broadcast_to(values, shape), np.broadcast_to(_FEW_WEIGHTS / 2, shape)
+    @property
+    def _wide(self) -> float:
+        return _WIDE * (self.high - self.low)
+
+    @property
+    def _rule(self) -> tuple[FloatArray, FloatArray]:
+        return self.low + (self.high - self.low) * (1 + _FEW_NODES) / 2, _FEW_WEIGHTS / 2
+
+    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
         values, weights = panel_nodes(self.landmarks, kink, width)
-        return values, weights / length
+        return values, weights / (self.high - self.low)
+
+    def tilted(self, z: FloatArray, width: float) -> Tilted:
+        """Nodes of a Gaussian around z cut at both ends."""
+        log_density = -np.log(self.high - self.low)
+        return Tilted.gaussian(z, width, (self.low, self.high), lambda u: np.full_like(u, log_density))
 
     def smoothed(self, threshold: FloatArray, width: FloatArray) -> "Smoothed":
         """Closed form where the noise is narrow, few nodes where the integrands are smooth across the law."""
@@ -87,6 +95,16 @@ class Uniform(Law):
         narrow = self._has_closed_form(threshold, width)
         closed = silent_uniform(self.low, self.high, threshold[narrow], width[narrow])
         return interleave(closed, super().silent_second_moment(threshold[~narrow], width[~narrow]), narrow)
+
+    def distortion(self, slope: FloatArray, offset: FloatArray, threshold: FloatArray, width: FloatArray) -> FloatArray:
+        """Closed form where the noise is narrow, few nodes elsewhere."""
+        from superposition.features.smoothing import Smoothed, interleave
+
+        narrow = self._has_closed_form(threshold, width)
+        a, b = slope[narrow], offset[narrow]
+        closed = Smoothed.uniform(self.low, self.high, threshold[narrow], width[narrow])
+        near = a**2 * closed.active_uu - 2 * a * b * closed.active_u + b**2 * closed.active
+        return interleave(near, super().distortion(*(x[~narrow] for x in (slope, offset, threshold, width))), narrow)
 
     def _has_closed_form(self, threshold: FloatArray, width: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether the closed form neither cancels (a law or threshold far from 0) nor divides by zero."""

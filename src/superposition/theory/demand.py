@@ -1,0 +1,168 @@
+"""What capacity a feature is worth at a price: argmin ℓ(h) + price·h over the lower convex hull, tabulated."""
+
+import itertools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import PchipInterpolator
+from scipy.special import expit, logit
+
+from superposition._checks import FloatArray
+from superposition.features import Law
+from superposition.theory.hull import Hull, lower_hulls
+
+# More probabilities than this are interpolated between knots, no further apart than this in logit p.
+_MOST_CURVES = 64
+_KNOT_STEP = 0.3
+# Where the number of chords changes from knot to knot, the place is bisected this many times.
+_BISECTIONS = 5
+# Columns of a table: u in [0, 1] along log(−ℓ′), dense at both ends.
+_COLUMNS = 1025
+_ALONG = (1 - np.cos(np.linspace(0, np.pi, _COLUMNS))) / 2
+# logit h that stands for h = 1.
+_WHOLE = 40.0
+
+
+class _Piece(NamedTuple):
+    """A convex piece of ℓ beyond a chord of its hull: log slopes of the chord and of its two ends, logit h between."""
+
+    chord: float
+    flattest: float
+    steepest: float
+    table: FloatArray
+
+
+_ABSENT = _Piece(-np.inf, 0.0, 1.0, np.zeros(_COLUMNS))
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Capacity of features of importance 1 at a log price, for several probabilities.
+
+    The hull is made of chords and, beyond each, a convex piece of ℓ; a piece may be the point h = 1 alone. A feature
+    at level 0 has nothing, at level j it is on the piece beyond chord j, where −ℓ′(h) = price. The level that is best
+    at a price is the number of chords that are steeper; at the slope of a chord two levels are equally good. A piece
+    is continued beyond its chords as far as ℓ is convex.
+
+    Attributes:
+        chords: Log slopes of the chords of each probability, falling; −inf beyond the last; shape (k, J).
+        flattest: log(−ℓ′) where a piece, as continued, ends; shape (k, J).
+        steepest: log(−ℓ′) where it starts; shape (k, J).
+        table: logit h at _ALONG from flattest to steepest; shape (curves, J, _COLUMNS).
+        hulls: The curves.
+        left: Curve below each probability; shape (k,).
+        right: Curve above it; shape (k,).
+        weight: Share of the curve above, in [0, 1]; shape (k,).
+    """
+
+    chords: FloatArray
+    flattest: FloatArray
+    steepest: FloatArray
+    table: FloatArray
+    hulls: list[Hull]
+    left: npt.NDArray[np.intp]
+    right: npt.NDArray[np.intp]
+    weight: FloatArray
+
+    @classmethod
+    def of(cls, p: FloatArray, law: Law) -> "Demand":
+        """Returns the demand at each p, interpolated linearly in logit p if there are many."""
+        distinct, place = np.unique(p, return_inverse=True)
+        if distinct.size <= _MOST_CURVES:
+            hulls, left, right, weight = lower_hulls(distinct, law), place, place, np.zeros(p.size)
+        else:
+            knots, hulls = _knots(distinct, law)
+            left = np.clip(np.searchsorted(knots, logit(p), side="right") - 1, 0, knots.size - 2)
+            right, weight = left + 1, np.clip((logit(p) - knots[left]) / (knots[left + 1] - knots[left]), 0, 1)
+            # Curves of different shape do not mix.
+            alike = np.array([here.shape == above.shape for here, above in itertools.pairwise(hulls)])
+            nearest = np.where(weight < 0.5, left, right)
+            mixes = alike[left]
+            left, right = np.where(mixes, left, nearest), np.where(mixes, right, nearest)
+        pieces = [_pieces(hull) for hull in hulls]
+        most = max(map(len, pieces))
+        padded = [row + [_ABSENT] * (most - len(row)) for row in pieces]
+        chords, flattest, steepest, table = (
+            np.array([[piece[k] for piece in row] for row in padded]) for k in range(len(_Piece._fields))
+        )
+
+        def mixed(values: FloatArray) -> FloatArray:
+            with np.errstate(invalid="ignore"):
+                between = values[left] + weight[:, None] * (values[right] - values[left])
+            return np.where(values[left] == values[right], values[left], between)
+
+        return cls(mixed(chords), mixed(flattest), mixed(steepest), table, hulls, left, right, weight)
+
+    def at(self, which: npt.NDArray[np.intp], level: npt.NDArray[np.intp], log_price: FloatArray) -> FloatArray:
+        """Returns h of features of the probabilities `which` held at a level, one price each."""
+        piece = np.maximum(level - 1, 0)
+        low, high = self.flattest[which, piece], self.steepest[which, piece]
+        u = np.clip((log_price - low) / (high - low), 0, 1)
+        along = np.arccos(1 - 2 * u) * ((_COLUMNS - 1) / np.pi)
+        column = np.minimum(along.astype(np.intp), _COLUMNS - 2)
+        part = (u - _ALONG[column]) / (_ALONG[column + 1] - _ALONG[column])
+
+        def on(row: npt.NDArray[np.intp]) -> FloatArray:
+            return np.asarray((1 - part) * self.table[row, piece, column] + part * self.table[row, piece, column + 1])
+
+        left, right = self.left[which], self.right[which]
+        y = on(left)
+        if (left != right).any():
+            y += self.weight[which] * (on(right) - y)
+        return np.where(level > 0, expit(y), 0.0)
+
+
+def _knots(p: FloatArray, law: Law) -> tuple[FloatArray, list[Hull]]:
+    """Returns knots in logit p and their hulls, close together where the number of chords changes."""
+    low, high = logit(p[[0, -1]])
+    knots = np.linspace(low, high, max(_MOST_CURVES, 1 + int(np.ceil((high - low) / _KNOT_STEP))))
+    hulls = lower_hulls(expit(knots), law)
+    for _ in range(_BISECTIONS):
+        change = np.flatnonzero([here.shape != above.shape for here, above in itertools.pairwise(hulls)])
+        if not change.size:
+            break
+        middle = (knots[change] + knots[change + 1]) / 2
+        between = lower_hulls(expit(middle), law)
+        order = np.argsort(np.concatenate([knots, middle]), kind="stable")
+        knots, hulls = np.concatenate([knots, middle])[order], [(hulls + between)[k] for k in order]
+    return knots, hulls
+
+
+def _pieces(hull: Hull) -> list[_Piece]:
+    """Returns the pieces of ℓ beyond each chord of its hull."""
+    slopes = hull.chord_log_slope
+    ends, last = np.append(hull.low[1:], 1.0), np.append(slopes[1:], hull.log_slope[-1])
+    return [
+        _Piece(slope, 0.0, 1.0, np.full(_COLUMNS, _WHOLE)) if start == 1 else _piece(hull, start, slope, end, slope_end)
+        for slope, start, end, slope_end in zip(slopes, hull.high, ends, last, strict=True)
+    ]
+
+
+def _piece(hull: Hull, start: float, slope: float, end: float, last: float) -> _Piece:
+    """Returns the convex piece from `start` to `end`, where log(−ℓ′) is `slope` and `last`, and as far beyond as ℓ is.
+
+    The last point of the grid stands for h = 1.
+    """
+    y, logs, open_end = logit(hull.h), hull.log_slope, end < 1
+    first, stop = int(np.searchsorted(hull.h, start, side="right")), int(np.searchsorted(hull.h, end))
+    stop = stop if open_end else y.size - 1
+    below, above = first, stop
+    while below > 0 and logs[below - 1] > (slope if below == first else logs[below]):
+        below -= 1
+    while open_end and above < y.size and logs[above] < (last if above == stop else logs[above - 1]):
+        above += 1
+    ends = logit(start), logit(end) if open_end else y[-1]
+    y = np.concatenate([y[below:first], ends[:1], y[first:stop], ends[1:], y[stop:above]])[::-1]
+    logs = np.concatenate([logs[below:first], [slope], logs[first:stop], [last], logs[stop:above]])[::-1]
+    # Falling h; what does not rise there is rounding.
+    rises = np.append(True, logs[1:] > np.maximum.accumulate(logs)[:-1])
+    y, logs = y[rises], logs[rises]
+    if y.size == 1:
+        return _Piece(slope, logs[0], logs[0] + 1, np.full(_COLUMNS, y[0]))
+    along = np.clip(logs[0] + (logs[-1] - logs[0]) * _ALONG, logs[0], logs[-1])
+    table = PchipInterpolator(logs, y)(along)
+    if not open_end:
+        table[0] = _WHOLE
+    return _Piece(slope, logs[0], logs[-1], table)
