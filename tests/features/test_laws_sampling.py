@@ -104,7 +104,8 @@ def test_known_batch_of_geometric_gaps():
     random = naive(seeded(3))
     gaps = np.floor(random.standard_exponential(36 + 36 + 10) / -np.log1p(-0.03)).astype(int) + 1
     positions = np.cumsum(gaps) - 1
-    assert batch.positions.tolist() == (kept := positions[positions < 1200]).tolist()
+    kept = positions[positions < 1200]
+    assert batch.positions.tolist() == kept.tolist()
     np.testing.assert_allclose(batch.values, 0.5 + 1.5 * random.random(len(kept)), rtol=1e-15)
 
 

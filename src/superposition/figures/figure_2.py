@@ -37,8 +37,8 @@ class Figure2(Figure):
     caption = (
         "Held-out loss per feature of trained autoencoders and of Persian Rugs, beside the linear optimum and "
         "the mean-field prediction (eq. 5 at the least noise of eq. 6) and antipodal pairs, two features a dimension "
-        "in opposite directions with norms 3 : 1, whose loss is exact at every size. Bars are 3 standard errors, most of them "
-        "smaller than the markers. Lower panels: loss relative to the prediction, which is the best symmetric "
+        "in opposite directions with norms 3 : 1, whose loss is exact at every size. Bars are 3 standard errors, most "
+        "of them smaller than the markers. Lower panels: loss relative to the prediction, which is the best symmetric "
         "Gaussian solution and no bound: pairs are better than it at large ratios, whatever the size. All trained "
         "models took the same number of steps (column steps of the table)."
     )

@@ -104,14 +104,20 @@ class Demand:
         column = np.minimum(along.astype(np.intp), _COLUMNS - 2)
         part = (u - _ALONG[column]) / (_ALONG[column + 1] - _ALONG[column])
 
-        def on(row: npt.NDArray[np.intp]) -> FloatArray:
-            return np.asarray((1 - part) * self.table[row, piece, column] + part * self.table[row, piece, column + 1])
-
-        left, right = self.left[which], self.right[which]
-        y = on(left)
-        if (left != right).any():
-            y += self.weight[which] * (on(right) - y)
+        y = self._interpolated(self.left[which], piece, column, part)
+        if self.weight.any():
+            y += self.weight[which] * (self._interpolated(self.right[which], piece, column, part) - y)
         return np.where(level > 0, expit(y), 0.0)
+
+    def _interpolated(
+        self,
+        row: npt.NDArray[np.intp],
+        piece: npt.NDArray[np.intp],
+        column: npt.NDArray[np.intp],
+        part: FloatArray,
+    ) -> FloatArray:
+        """Returns logit h of some curves between two columns."""
+        return np.asarray((1 - part) * self.table[row, piece, column] + part * self.table[row, piece, column + 1])
 
 
 def _knots(p: FloatArray, law: Law) -> tuple[FloatArray, list[Hull]]:
