@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from superposition import _checks
-from superposition.features import Law, Uniform
+from superposition.features import Law
 from superposition.theory.linear import zero_ratio_loss
 from superposition.theory.optimum import Optimum, symmetric_optimum
 from superposition.theory.rectified import Problem
-from superposition.theory.shapes import broadcast, plain
+from superposition.theory.shapes import broadcast, law_or_default, plain
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def loss_gradients(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     >>> round(loss_gradients(0.25, 0.045).ratio, 6)
     -0.024472
     """
-    law = law or Uniform()
+    law = law_or_default(law)
     r, p = broadcast(
         ratio=_checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
         probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),

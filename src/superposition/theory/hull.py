@@ -12,11 +12,11 @@ from scipy.special import expit, logit
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features import Law, Uniform
+from superposition.features import Law
 from superposition.theory.gradients import loss_gradients
 from superposition.theory.linear import zero_ratio_loss
 from superposition.theory.optimum import symmetric_optimum
-from superposition.theory.shapes import broadcast, plain
+from superposition.theory.shapes import broadcast, law_or_default, plain
 
 # The grid in logit h: how far below log p it starts and turns fine, and the steps before, then and near h = 1.
 _START, _FINE = 12.0, 5.0
@@ -119,7 +119,7 @@ def hull_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | No
     >>> bool(found.loss < symmetric_optimum(0.1, 0.045).loss), round(found.threshold, 3)
     (True, 0.162)
     """
-    law = law or Uniform()
+    law = law_or_default(law)
     r, p = broadcast(
         ratio=_checks.ratio(ratio),
         probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
