@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 .PHONY: help reproduce test test-fast lint format clean
 
 help:
-	@echo "make reproduce   figures 1-4 at the quick preset and report.html, in $(OUT)/"
+	@echo "make reproduce   all figures at the quick preset and report.html, in $(OUT)/"
 	@echo "make test        the whole test suite"
 	@echo "make test-fast   the suite without the slow tests"
 	@echo "make lint        ruff, mypy and the import contracts"
@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 reproduce: $(VENV)/.installed
-	$(BIN)/superposition reproduce --figures 1 2 3 4 --preset quick --out $(OUT)
+	$(BIN)/superposition reproduce --preset quick --out $(OUT)
 
 # One thread a worker: tests run side by side.
 test: $(VENV)/.installed
