@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,8 @@ from hypothesis import settings
 
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None, max_examples=50)
 settings.load_profile("fixed")
+# A shell starts jobs in the background with SIGINT ignored, and then Python does not listen to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

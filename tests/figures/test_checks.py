@@ -8,7 +8,7 @@ from superposition.figures import FIGURES
 from superposition.sweeps import Store
 from superposition.theory import linear_loss, symmetric_optimum
 
-FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, FIGURE_T1 = FIGURES
+FIGURE_1, FIGURE_2, FIGURE_3, FIGURE_4, FIGURE_T1, FIGURE_T2 = FIGURES
 
 
 def replaced(table, name, values):
@@ -148,6 +148,40 @@ class TestFigure4:
     )
     def test_verdicts(self, change, expected):
         assert verdicts(FIGURE_4, self.table(**change)) == expected
+
+
+class TestFigureT2:
+    """Tables of two protocols at two sizes, with chosen ends."""
+
+    def table(self, ours=(3e-3, 2500), theirs=(4e-3, 8000)):
+        records = []
+        for n in (128, 512):
+            for protocol, (loss, steps) in (("default", ours), ("paper", theirs)):
+                for step in (50, steps):
+                    records.append(
+                        {
+                            "n_features": n,
+                            "protocol": protocol,
+                            "step": step,
+                            "seconds": step / 100,
+                            "loss": loss,
+                            "held_out": loss,
+                            "standard_error": 1e-5,
+                            "stopped": "completed",
+                            "mean_field": 4.9e-3,
+                        }
+                    )
+        return pa.Table.from_pylist(records)
+
+    def test_lower_and_sooner_passes(self):
+        assert verdicts(FIGURE_T2, self.table()) == [True, True]
+
+    def test_higher_or_within_its_error_fails(self):
+        assert verdicts(FIGURE_T2, self.table(ours=(4.1e-3, 2500))) == [False, True]
+        assert verdicts(FIGURE_T2, self.table(ours=(3.99e-3, 2500))) == [False, True]
+
+    def test_later_fails(self):
+        assert verdicts(FIGURE_T2, self.table(theirs=(4e-3, 2000))) == [True, False]
 
 
 def test_every_check_measures_something(made):
