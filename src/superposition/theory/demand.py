@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import PchipInterpolator
+from scipy.interpolate import CubicSpline, PchipInterpolator
 from scipy.special import expit, logit
 
 from superposition._checks import FloatArray
@@ -23,6 +23,9 @@ _COLUMNS = 1025
 _ALONG = (1 - np.cos(np.linspace(0, np.pi, _COLUMNS))) / 2
 # logit h that stands for h = 1.
 _WHOLE = 40.0
+# Of a piece, in logit h: points closer to its ends are left out. With more points than this it is made so much finer.
+_CLOSE = 0.02
+_LEAST_POINTS, _FINER = 4, 8
 
 
 class _Piece(NamedTuple):
@@ -160,9 +163,18 @@ def _piece(hull: Hull, start: float, slope: float, end: float, last: float) -> _
     while open_end and above < y.size and logs[above] < (last if above == stop else logs[above - 1]):
         above += 1
     ends = logit(start), logit(end) if open_end else y[-1]
-    y = np.concatenate([y[below:first], ends[:1], y[first:stop], ends[1:], y[stop:above]])[::-1]
-    logs = np.concatenate([logs[below:first], [slope], logs[first:stop], [last], logs[stop:above]])[::-1]
+    parts = [y[below:first], ends[:1], y[first:stop], ends[1:], y[stop:above]]
+    logs = np.concatenate([logs[below:first], [slope], logs[first:stop], [last], logs[stop:above]])
+    y = np.concatenate(parts)
+    # The grid next to an end says no more than the end.
+    apart = np.isin(y, ends) | (np.abs(y - ends[0]) > _CLOSE) & (np.abs(y - ends[1]) > _CLOSE)
+    y, logs = y[apart], logs[apart]
+    if y.size > _LEAST_POINTS:
+        spline = CubicSpline(y, logs)
+        y = np.interp(np.arange(_FINER * (y.size - 1) + 1) / _FINER, np.arange(y.size), y)
+        logs = spline(y)
     # Falling h; what does not rise there is rounding.
+    y, logs = y[::-1], logs[::-1]
     rises = np.append(True, logs[1:] > np.maximum.accumulate(logs)[:-1])
     y, logs = y[rises], logs[rises]
     if y.size == 1:
