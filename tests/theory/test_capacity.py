@@ -169,7 +169,7 @@ def test_few_features_share_better_than_alike_or_rounded(n, n_hidden, p, law, be
 
 @pytest.mark.parametrize("law", [Uniform(), TWO], ids=str)
 def test_roundings_of_the_relaxed_optimum_miss_little(law, rng, monkeypatch):
-    """Without dynamic programming, as for more features: within 0.1/n of the loss, and never worse than alike."""
+    """Without dynamic programming, as for more features: within 0.2/n of the loss, and never worse than alike."""
     monkeypatch.setattr(capacity, "_FEW", 0)
     for _ in range(3):
         n = int(rng.integers(12, 20))
@@ -177,7 +177,7 @@ def test_roundings_of_the_relaxed_optimum_miss_little(law, rng, monkeypatch):
         n_hidden = int(rng.integers(1, n))
         found = allocate(features, n_hidden)
         assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
-        assert found.loss <= on_a_grid(features, n_hidden, 100) * (1 + 0.1 / n)
+        assert found.loss <= on_a_grid(features, n_hidden, 100) * (1 + 0.2 / n)
         assert found.loss <= alike(features, n_hidden) * (1 + 1e-9)
 
 

@@ -168,7 +168,8 @@ def _piece(hull: Hull, start: float, slope: float, end: float, last: float) -> _
     y = np.concatenate(parts)
     # The grid next to an end says no more than the end.
     apart = np.isin(y, ends) | (np.abs(y - ends[0]) > _CLOSE) & (np.abs(y - ends[1]) > _CLOSE)
-    y, logs = y[apart], logs[apart]
+    y, places = np.unique(y[apart], return_index=True)
+    logs = logs[apart][places]
     if y.size > _LEAST_POINTS:
         spline = CubicSpline(y, logs)
         y = np.interp(np.arange(_FINER * (y.size - 1) + 1) / _FINER, np.arange(y.size), y)
