@@ -263,6 +263,11 @@ def test_probabilities_of_any_size(law):
         assert found.loss <= alike(features, n_hidden) * (1 + 1e-9)
 
 
+def test_a_chord_may_end_on_the_grid():
+    """Next to h = 1, where rounding leaves no better place."""
+    assert allocate(SparseFeatures(60, 0.10774356349893854, TWO), 30).capacity.sum() == pytest.approx(30, abs=1e-9)
+
+
 def test_a_law_of_which_nothing_is_convex_near_one():
     """Beta(0.1, 5): between 0.87 and 1 all is mixed; equal features are part whole and part shared."""
     found = allocate(SparseFeatures(100, 0.5, Beta(0.1, 5)), 95)
