@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from superposition import diagnostics, features, models, theory, training
+    from superposition import compression, diagnostics, features, models, theory, training
     from superposition.diagnostics import held_out_loss, predicted_symmetry, symmetry, symmetry_of_weights
     from superposition.estimate import Estimate
     from superposition.features import (
@@ -62,7 +62,7 @@ _HOME = {
     "train": "training",
     "train_many": "training",
 }
-_ROOMS = ("diagnostics", "features", "models", "theory", "training")
+_ROOMS = ("compression", "diagnostics", "features", "models", "theory", "training")
 
 __all__ = [
     "Autoencoder",
@@ -80,6 +80,7 @@ __all__ = [
     "SparseFeatures",
     "TrainingConfig",
     "Uniform",
+    "compression",
     "diagnostics",
     "features",
     "fit_rug",

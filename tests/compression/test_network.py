@@ -1,0 +1,102 @@
+"""The scheme as ReLU neurons: equal to the functions, counted, and as few as possible."""
+
+import numpy as np
+import pytest
+import torch
+
+from superposition.compression import CompressionNetwork, QuantizedPair
+from superposition.compression.network import linear_layers
+
+ALIGNMENTS = ("centred", "before", "after", "guarded")
+CONSTRUCTIONS = ("segments", "minimal")
+
+
+def deviations(scheme, network, x, y):
+    """Largest distances of the network's code and of its decoding from the scheme's, on inputs of float32."""
+    x, y = np.float32(x), np.float32(y)
+    code = scheme.encode(x, y)
+    with torch.no_grad():
+        t = network.encoder(torch.from_numpy(np.stack([x, y], axis=1)))[:, 0].numpy()
+        decoded = network.decoder(torch.from_numpy(np.float32(code))[:, None]).numpy()
+    return np.abs(t - code).max(), np.abs(decoded - np.stack(scheme.decode(np.float32(code)), axis=1)).max()
+
+
+@pytest.mark.parametrize("construction", CONSTRUCTIONS)
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize(("levels", "ramp"), [(1, 0.3), (2, 0.1), (3, 0.1), (3, 1 / 3), (4, 0.1)])
+def test_equals_the_functions_in_float32(levels, ramp, alignment, construction, rng):
+    scheme = QuantizedPair(levels, ramp, alignment=alignment)
+    # Everywhere, at the corners, and at the ends of ramps, where a neuron turns on.
+    x, y = np.concatenate([rng.random((2, 100_000)), [[0, 0, 1, 1], [0, 1, 0, 1]]], axis=1)
+    x[: 4 * levels] = np.resize(scheme.encoder_staircase.knots, 4 * levels)
+    assert max(deviations(scheme, scheme.to_network(construction), x, y)) < 1e-6
+
+
+def test_another_scheme_is_told_apart(rng):
+    scheme, other = QuantizedPair(3, 0.1), QuantizedPair(3, 0.1 + 1e-5)
+    assert min(deviations(scheme, other.to_network(), *rng.random((2, 10_000)))) > 1e-6
+
+
+@pytest.mark.parametrize("construction", CONSTRUCTIONS)
+def test_narrow_ramps_cost_digits_as_they_must(construction, rng):
+    # Rounding of size 2⁻²⁴ is multiplied by the slope of a ramp.
+    for ramp in (1e-1, 1e-2, 1e-3):
+        scheme = QuantizedPair(6, ramp, "segment")
+        worst = max(deviations(scheme, scheme.to_network(construction), *rng.random((2, 100_000))))
+        assert worst < 2 * 2**-24 * 6 / ramp
+
+
+def test_neurons_are_counted():
+    for levels in (1, 2, 3, 9):
+        scheme = QuantizedPair(levels, 0.1)
+        assert scheme.to_network("segments").n_neurons == 12 * levels
+        assert scheme.to_network("minimal").n_neurons == 4 * levels - 2
+    assert QuantizedPair(3, 0.1).to_network().n_neurons == 36
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
+def test_every_neuron_of_the_minimal_network_is_needed(alignment, rng):
+    scheme = QuantizedPair(3, 0.1, alignment=alignment)
+    x, y = rng.random((2, 1000))
+    for part in ("encoder", "decoder"):
+        for neuron in range(2 * 3 - 1):
+            network = scheme.to_network("minimal")
+            with torch.no_grad():
+                linear_layers(getattr(network, part))[1].weight[:, neuron] = 0
+            assert max(deviations(scheme, network, x, y)) > 0.05
+
+
+def test_the_network_loses_what_the_scheme_does(rng):
+    scheme = QuantizedPair(3, 0.1)
+    z = torch.from_numpy(rng.random((400_000, 2))).float()
+    for construction in CONSTRUCTIONS:
+        network = scheme.to_network(construction)
+        with torch.no_grad():
+            loss = ((network(z) - z) ** 2).mean(1)
+        assert (
+            abs(loss.mean() - scheme.expected_loss()) < 4.5 * loss.std() / len(z) ** 0.5 < 0.03 * scheme.expected_loss()
+        )
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: QuantizedPair(3).to_network(), "`ramp` must be a number for a network, got None"),
+        (lambda: QuantizedPair(3, 1e-8).to_network(), "`ramp` must be wide enough for float32"),
+        (lambda: CompressionNetwork(torch.nn.Sequential(), torch.nn.Sequential()), "must be Linear, ReLU.*got nothing"),
+        (
+            lambda: CompressionNetwork(
+                torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)),
+                torch.nn.Sequential(torch.nn.Linear(1, 2)),
+            ),
+            "must be Linear, ReLU, Linear … Linear, got Linear, Tanh, Linear",
+        ),
+        (
+            lambda: CompressionNetwork(*(torch.nn.Sequential(torch.nn.Linear(2, 3)) for _ in range(2))),
+            "`decoder` must take what `encoder` gives, got 2 dimensions",
+        ),
+    ],
+)
+def test_what_is_no_network_is_refused(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
