@@ -5,10 +5,18 @@ from superposition.theory.capacity import Allocation, allocate
 from superposition.theory.gradients import Gradients, loss_gradients
 from superposition.theory.hull import HullOptimum, hull_optimum
 from superposition.theory.linear import linear_loss, minimal_noise_variance, weighted_linear_loss, zero_ratio_loss
+from superposition.theory.message_passing import (
+    ReplicaLoss,
+    StateEvolution,
+    amp_threshold,
+    replica_mmse,
+    state_evolution,
+)
 from superposition.theory.optimum import Optimum, optimal_relu, symmetric_optimum
 from superposition.theory.pairs import antipodal_loss
 from superposition.theory.posterior import Posterior, bayes_denoiser, bayes_loss, oracle_support_loss
 from superposition.theory.rectified import relu_loss
+from superposition.theory.sparse_recovery import l1_threshold
 
 __all__ = [
     "Allocation",
@@ -16,12 +24,16 @@ __all__ = [
     "HullOptimum",
     "Optimum",
     "Posterior",
+    "ReplicaLoss",
     "Scaling",
+    "StateEvolution",
     "allocate",
+    "amp_threshold",
     "antipodal_loss",
     "bayes_denoiser",
     "bayes_loss",
     "hull_optimum",
+    "l1_threshold",
     "linear_loss",
     "loss_gradients",
     "lower_bound",
@@ -29,7 +41,9 @@ __all__ = [
     "optimal_relu",
     "oracle_support_loss",
     "relu_loss",
+    "replica_mmse",
     "scaling",
+    "state_evolution",
     "symmetric_optimum",
     "upper_bound",
     "weighted_linear_loss",

@@ -1,6 +1,6 @@
 """The Bayes denoiser of a sparse feature in Gaussian noise, and the two ceilings that it sets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, pi, sqrt
@@ -73,8 +73,8 @@ def bayes_denoiser(
     settings, which = np.unique(np.stack([sigma.ravel(), p.ravel()]), axis=1, return_inverse=True)
     for index, (one_sigma, one_p) in enumerate(settings.T):
         here = np.flatnonzero(which == index)
-        for part in _blocks(here.size, float(one_sigma), law):
-            active = _ActivePart.of(z.ravel()[here[part]], float(one_sigma), law)
+        for part in blocks(here.size, float(one_sigma), law):
+            active = ActivePart.of(z.ravel()[here[part]], float(one_sigma), law)
             mean[here[part]], variance[here[part]] = active.mixed_with_spike(float(one_p))
     return Posterior(plain(mean.reshape(z.shape)), plain(variance.reshape(z.shape)))
 
@@ -127,7 +127,7 @@ def oracle_support_loss(noise_std: npt.ArrayLike, probability: npt.ArrayLike, la
 
 
 @dataclass(frozen=True)
-class _ActivePart:
+class ActivePart:
     """An active feature given observations z at one σ: arrays of the shape of z.
 
     Attributes:
@@ -141,7 +141,8 @@ class _ActivePart:
     tilted: Tilted
 
     @classmethod
-    def of(cls, z: FloatArray, sigma: float, law: Law) -> "_ActivePart":
+    def of(cls, z: FloatArray, sigma: float, law: Law) -> "ActivePart":
+        """Returns it for observations of shape (k,)."""
         return cls(z, sigma, law.tilted(z, sigma))
 
     @cached_property
@@ -179,10 +180,10 @@ def _integrated(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law, 
 def _loss(sigma: float, p: float, law: Law, *, knows_support: bool) -> float:
     """Returns E Var[x | z] = p ∫ density · (Var[u | z] + P(inactive | z) E[u | z]²) dz; with support the first term."""
     spiked = p < 1 and not knows_support
-    z, weights = _observations(sigma, p if spiked else 1.0, law)
+    z, weights = observations(sigma, [p] if spiked else [], law)
     total = 0.0
-    for part in _blocks(z.size, sigma, law):
-        active = _ActivePart.of(z[part], sigma, law)
+    for part in blocks(z.size, sigma, law):
+        active = ActivePart.of(z[part], sigma, law)
         error = active.tilted.variance
         if spiked:
             error = error + expit(-active.log_odds(p)) * active.tilted.mean**2
@@ -190,15 +191,21 @@ def _loss(sigma: float, p: float, law: Law, *, knows_support: bool) -> float:
     return p * total
 
 
-def _observations(sigma: float, p: float, law: Law) -> tuple[FloatArray, FloatArray]:
-    """Returns nodes and weights of ∫ dz: fine panels where the posterior turns, the law's own panels between."""
+def observations(sigma: float, probabilities: Sequence[float], law: Law) -> tuple[FloatArray, FloatArray]:
+    """Returns nodes and weights of ∫ dz: fine panels where the posterior turns, the law's own panels between.
+
+    Args:
+        sigma: σ.
+        probabilities: In (0, 1): of each the passage from inactive to active is resolved, and of those within some
+            40 e-folds of its odds.
+        law: Law of active values.
+    """
     turns = np.unique(np.concatenate([[0.0], law.landmarks]))
     # Landmarks closer than half a σ share their panels.
     turns = turns[np.unique(np.floor(2 * turns / sigma), return_index=True)[1]]
     edges = np.concatenate([(turns[:, None] + sigma * _AROUND).ravel(), turns])
-    if p < 1:
-        edges = np.concatenate([edges, np.clip(_passage(sigma, p, law), edges.min(), edges.max())])
-    edges = np.unique(edges)
+    passages = [np.clip(_passage(sigma, p, law), edges.min(), edges.max()) for p in probabilities]
+    edges = np.unique(np.concatenate([edges, *passages]))
     half, centre = np.diff(edges)[:, None] / 2, (edges[1:] + edges[:-1])[:, None] / 2
     return (centre + half * _NODES).ravel(), (half * _WEIGHTS).ravel()
 
@@ -208,7 +215,7 @@ def _passage(sigma: float, p: float, law: Law) -> FloatArray:
     low, high = _AROUND[0] * sigma, law.support[1] + _AROUND[-1] * sigma
     while True:
         z = np.linspace(low, high, _SECTIONS)
-        active = _ActivePart.of(z, sigma, law)
+        active = ActivePart.of(z, sigma, law)
         above = int(np.searchsorted(active.log_odds(p), 0.0))
         if above in (0, _SECTIONS):
             return np.empty(0)
@@ -219,7 +226,7 @@ def _passage(sigma: float, p: float, law: Law) -> FloatArray:
             return high + scale * _PASSAGE
 
 
-def _blocks(size: int, sigma: float, law: Law) -> Iterator[slice]:
+def blocks(size: int, sigma: float, law: Law) -> Iterator[slice]:
     """Yields slices of so many observations at a time as memory is meant for."""
     step = max(1, _BLOCK // law.tilted(np.zeros(1), sigma).weights.size)
     return (slice(start, start + step) for start in range(0, size, step))
