@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 # Takes the progress of one piece of work: steps done, steps in all (0 if unknown), and a short text such as the loss.
 Report = Callable[[int, int, str], None]
@@ -44,13 +47,17 @@ class Display:
 
     def task(self, description: str, *, transient: bool = False) -> Report:
         """Adds a line and returns its reporter; a transient one disappears when it is done."""
-        task = self._progress.add_task(description, total=None, detail="", visible=False)
+        task: TaskID | None = None
 
         def report(done: int, total: int, detail: str) -> None:
+            nonlocal task
             self._progress.start()  # at the first report, so that a refusal stands alone
-            self._progress.update(task, completed=done, total=total or None, detail=detail, visible=True)
+            if task is None:
+                task = self._progress.add_task(description, total=None, detail="")
+            self._progress.update(task, completed=done, total=total or None, detail=detail)
             if transient and 0 < total <= done:
                 self._progress.remove_task(task)
+                task = None
 
         return report
 

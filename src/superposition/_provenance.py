@@ -16,6 +16,17 @@ def provenance() -> dict[str, Any]:
 
 
 @cache
+def processor() -> str:
+    """Returns the name of the machine's processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+@cache
 def commit() -> str | None:
     """Returns the commit from which the package was installed, or that of the checkout it runs in, or None."""
     try:

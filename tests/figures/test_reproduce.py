@@ -29,7 +29,7 @@ def test_writes_table_pictures_and_summary_of_each_figure(made):
 def test_second_run_trains_nothing_and_gives_the_same_bytes(made, monkeypatch):
     folder, _ = made
     before = contents(folder)
-    monkeypatch.setattr("superposition.sweeps.store.train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("superposition.sweeps.unit.Unit.run", lambda *_: pytest.fail("trained again"))
     reproduce(FIGURES, TINY, folder)
     assert contents(folder) == before
 

@@ -1,148 +1,201 @@
-"""Cells and their store: keys made of content, nothing trained twice."""
+"""The store: whole or absent, immutable, foreign and damaged ones explained, rows as tables."""
 
-import dataclasses
+import json
+import multiprocessing
+from dataclasses import asdict, dataclass
+from typing import ClassVar, final
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
-import torch
 
-from superposition._progress import Display
-from superposition.sweeps import Store, TrainedCell
-
-CELL = TrainedCell(n_features=16, n_hidden=4, probability=0.1, n_steps=30, n_held_out=200)
+from superposition import Estimate
+from superposition.sweeps import Cell, Store
+from superposition.sweeps.records import compose, flat
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "cells")
+@final
+@dataclass(frozen=True)
+class Square(Cell):
+    measure: ClassVar[str] = "square"
+    version: ClassVar[int] = 1
+    headline: ClassVar[tuple[str, ...]] = ("square",)
+
+    number: float
+    word: str = "a"
+
+    def content(self):
+        return asdict(self)
+
+    def row(self, place):
+        (place.folder / "note.txt").write_text(self.word)
+        return {"square": self.number**2, "error": Estimate(1.0, 0.5, 3), "nothing": float("nan")}
 
 
-def complete(store, *cells):
-    with Display() as display:
-        store.complete(cells, display)
+def put(store, cell, **changes):
+    folder = store.workplace(cell.key)
+    folder.mkdir(parents=True)
+    store.put(cell, {"square": cell.number**2, **changes}, folder, {"seconds": 1.0})
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"n_features": 17},
-        {"n_hidden": 5},
-        {"probability": 0.2},
-        {"protocol": "paper"},
-        {"n_steps": 31},
-        {"n_held_out": 201},
-        {"seed": 1},
-    ],
-)
-def test_every_field_is_in_the_key(change):
-    assert dataclasses.replace(CELL, **change).key != CELL.key
+def test_a_stored_cell_is_read_back(store, complete):
+    cell = Square(3.0)
+    complete(store, cell)
+    found = store.get(cell)
+    assert (found.row["number"], found.row["square"], found.row["nothing"]) == (3.0, 9.0, None)
+    assert found.estimate("error") == Estimate(1.0, 0.5, 3)
+    assert (found.folder / "note.txt").read_text() == "a"
+    for name in ("superposition", "torch", "commit", "processor", "threads", "device", "seconds", "finished"):
+        assert found.row[name] is not None
+    assert store.missing([cell, Square(4.0), Square(4.0)]) == [Square(4.0)]
 
 
-def test_every_field_is_tried_above():
-    assert {field.name for field in dataclasses.fields(TrainedCell)} == {
-        "n_features", "n_hidden", "probability", "protocol", "n_steps", "n_held_out", "seed",
-    }  # fmt: skip
+def test_versions_of_a_measure_do_not_share_keys(monkeypatch):
+    key = Square(3.0).key
+    monkeypatch.setattr(Square, "version", 2)
+    assert Square(3.0).key != key
 
 
-def test_key_is_stable():
-    assert TrainedCell(128, 32, 0.045).key == "4e8515d4289e2238dd85"
+def test_the_first_of_two_writers_wins(store):
+    cell = Square(3.0)
+    put(store, cell, writer=1)
+    put(store, cell, writer=2)
+    assert store.get(cell).row["writer"] == 1
+    assert list((store.root / "work").iterdir()) == []
 
 
-def test_trains_what_is_missing_once(store, monkeypatch):
-    other = dataclasses.replace(CELL, seed=1)
-    complete(store, CELL, other, CELL)
-    assert store.missing([CELL, other]) == []
-    monkeypatch.setattr("superposition.sweeps.store.train", lambda *_, **__: pytest.fail("trained again"))
-    complete(store, CELL, other)
+def _write(root, numbers):
+    for number in numbers:
+        put_to(Store(root), Square(float(number)))
 
 
-def test_returns_the_model_and_its_held_out_loss(store):
-    complete(store, CELL)
-    run = store.get(CELL)
-    assert run.loss.count == 200
-    assert run.record["steps"] == 30
-    assert run.model.W_enc.shape == (4, 16)
+def put_to(store, cell):
+    folder = store.workplace(f"{cell.key}-{multiprocessing.current_process().pid}")
+    folder.mkdir(parents=True)
+    store.put(cell, {"square": cell.number**2}, folder, {"seconds": 1.0})
 
 
-def test_results_do_not_depend_on_what_was_trained_before(store, tmp_path):
-    other = Store(tmp_path / "other")
-    complete(store, CELL)
-    complete(other, dataclasses.replace(CELL, seed=5), CELL)
-    assert torch.equal(store.get(CELL).model.W_enc, other.get(CELL).model.W_enc)
-    assert store.get(CELL).loss == other.get(CELL).loss
+def test_many_writers_leave_every_record_whole(store):
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write, args=(store.root, range(60))) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+        assert writer.exitcode == 0
+    assert [store.get(Square(float(k))).row["square"] for k in range(60)] == [float(k * k) for k in range(60)]
+    assert list((store.root / "work").iterdir()) == []
 
 
-def test_interrupted_cell_goes_on(store, monkeypatch):
-    from superposition.training import loop
-
-    advance = loop._Loop._advance
-
-    def interrupted(self):
-        advance(self)
-        if self.step == 12:
-            import signal
-
-            signal.raise_signal(signal.SIGINT)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Loop, "_advance", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            complete(store, CELL)
-    assert store.missing([CELL]) == [CELL]
-    complete(store, CELL)
-    straight = Store(store.path(CELL).parent.parent / "straight")
-    complete(straight, CELL)
-    assert torch.equal(store.get(CELL).model.W_dec, straight.get(CELL).model.W_dec)
+def test_numpy_numbers_are_stored_and_columns_must_differ(store):
+    put(store, Square(3.0), count=np.int64(3), share=np.float32(0.5), good=np.bool_(True))
+    row = store.get(Square(3.0)).row
+    assert (row["count"], row["share"], row["good"]) == (3, 0.5, True)
+    with pytest.raises(ValueError, match="the columns of square must have distinct names"):
+        compose(Square(3.0), {"number": 1}, {})
 
 
-def test_cells_on_the_same_batches_are_trained_together(store, tmp_path, monkeypatch):
-    cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4, 8)]
-    apart = Store(tmp_path / "apart")
-    for cell in cells:
-        complete(apart, cell)
-    monkeypatch.setattr("superposition.sweeps.store.train", lambda *_, **__: pytest.fail("trained alone"))
-    complete(store, *cells)
-    assert store.missing(cells) == []
-    for cell in cells:
-        one, other = store.get(cell), apart.get(cell)
-        assert one.loss.value == pytest.approx(other.loss.value, rel=1e-3)
-        assert one.record["steps"] == 30
-        assert one.model.n_hidden == cell.n_hidden
+@pytest.mark.parametrize("position", range(0, 200, 7))
+def test_no_damage_of_a_record_goes_unseen(store, position):
+    cell = Square(3.0)
+    put(store, cell)
+    path = store.folder(cell) / "record.json"
+    before = store.get(cell).row
+    content = bytearray(path.read_bytes())
+    content[position % len(content)] ^= 0x01
+    path.write_bytes(content)
+    try:
+        after = store.get(cell).row
+    except ValueError as error:
+        assert "damaged" in str(error)  # noqa: PT017
+    else:
+        assert after == before  # white space
 
 
-def test_interrupted_group_goes_on(store, monkeypatch):
-    import signal
+def test_absent_and_truncated_records_say_where(store):
+    cell = Square(3.0)
+    with pytest.raises(ValueError, match=f"measured cell must be in .*{cell.key}"):
+        store.get(cell)
+    put(store, cell)
+    path = store.folder(cell) / "record.json"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ValueError, match=r"record\.json is damaged"):
+        store.get(cell)
 
-    from superposition.training import loop
 
-    cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4)]
-    advance, steps = loop._Loop._advance, []
+def test_a_newer_store_is_refused_and_left_alone(store, complete):
+    complete(store, Square(3.0))
+    mark = store.root / "store.json"
+    mark.write_text(json.dumps({"format": 2, "version": "9.0"}))
+    before = sorted(store.root.rglob("*"))
+    for use in (lambda: complete(store, Square(4.0)), lambda: store.get(Square(3.0)), lambda: store.table([])):
+        with pytest.raises(ValueError, match=r"must be a store of format 1, got 2, written by superposition 9\.0"):
+            use()
+    assert sorted(store.root.rglob("*")) == before
 
-    def interrupted(self):
-        steps.append(self.step)
-        advance(self)
-        if len(steps) == 12:
-            signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop._Loop, "_advance", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+def test_a_folder_with_other_files_is_refused(store, complete):
+    store.root.mkdir()
+    (store.root / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds other files and is no store"):
+        complete(store, Square(3.0))
+    assert [path.name for path in store.root.iterdir()] == ["mine.txt"]
+
+
+def test_two_sweeps_on_one_store_are_refused(store, complete):
+    with store.locked(), pytest.raises(FileExistsError, match="in use by another process"):
+        complete(store, Square(3.0))
+    complete(store, Square(3.0))
+
+
+class TestTable:
+    def test_has_a_row_a_cell_in_order(self, store, complete):
+        cells = [Square(3.0), Square(1.0), Square(2.0)]
         complete(store, *cells)
-    assert store.missing(cells) == cells
-    complete(store, *cells)
-    assert steps == list(range(30))
-    assert sorted(path.name for path in store.path(cells[0]).parent.iterdir()) == sorted(cell.key for cell in cells)
+        table = store.table([*cells, cells[0]])
+        assert table.column("square").to_pylist() == [9.0, 1.0, 4.0]
+        assert table.column_names[:4] == ["key", "measure_version", "number", "word"]
+        assert table.to_pandas()["error_standard_error"].tolist() == [0.5] * 3
+
+    def test_of_missing_cells_says_how_many(self, store, complete):
+        complete(store, Square(3.0))
+        with pytest.raises(ValueError, match=r"1 are missing, the first of them Square\(number=4.0"):
+            store.table([Square(3.0), Square(4.0)])
+
+    def test_is_the_same_compacted_or_not(self, store, complete):
+        cells = [Square(float(k)) for k in range(5)]
+        complete(store, *cells)
+        path = store.root / "tables" / "square.parquet"
+        assert pq.read_table(path).num_rows == 5
+        put(store, Square(9.0))
+        both = store.table([*cells, Square(9.0)])
+        path.unlink()
+        assert both.equals(store.table([*cells, Square(9.0)]))
+
+    def test_forgets_cells_whose_folder_is_removed(self, store, complete):
+        import shutil
+
+        complete(store, Square(1.0), Square(2.0))
+        shutil.rmtree(store.folder(Square(1.0)))
+        with pytest.raises(ValueError, match="1 are missing"):
+            store.table([Square(1.0)])
+        complete(store, Square(1.0))
+        assert store.table([Square(1.0)]).num_rows == 1
+
+    def test_joins_rows_of_other_columns(self, store):
+        put(store, Square(1.0), old=1)
+        put(store, Square(2.0), new="b")
+        table = store.table([Square(1.0), Square(2.0)])
+        assert table.column("old").to_pylist() == [1, None]
+        assert table.column("new").to_pylist() == [None, "b"]
+
+    def test_damage_is_explained(self, store, complete):
+        complete(store, Square(1.0))
+        (store.root / "tables" / "square.parquet").write_bytes(b"no parquet")
+        with pytest.raises(ValueError, match=r"square.parquet is damaged .*: remove it, it is made again"):
+            store.table([Square(1.0)])
 
 
-def test_absent_and_damaged_cells_say_where(store):
-    with pytest.raises(ValueError, match=f"trained cell must be in .*{CELL.key}"):
-        store.get(CELL)
-    complete(store, CELL)
-    weights = store.path(CELL) / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-8])
-    with pytest.raises(ValueError, match="is damaged"):
-        store.get(CELL)
-
-
-def test_paper_cells_start_as_two_linear_layers():
-    model = dataclasses.replace(CELL, protocol="paper").model()
-    assert model.W_enc.abs().max() <= 1 / 4
-    assert not torch.equal(model.W_dec, model.W_enc.T)
+def test_flat_records_start_with_the_key():
+    record = compose(Square(3.0), {"square": 9.0}, {"seconds": 1.0})
+    assert list(flat(record)) == ["key", "measure_version", "number", "word", "square", "seconds"]

@@ -11,7 +11,7 @@ from superposition.features import SparseFeatures
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, Preset, column, distinct, rows
 from superposition.models import PersianRug
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store, TrainedCell, stored_run
 from superposition.theory import antipodal_loss, linear_loss, symmetric_optimum
 
 if TYPE_CHECKING:
@@ -202,15 +202,15 @@ def _rug(n: int, ratio: float, p: float, preset: Preset) -> dict[str, Any]:
 
 
 def _trained(cell: TrainedCell, store: Store) -> dict[str, Any]:
-    run = store.get(cell)
+    run = stored_run(store, cell)
     ratio = cell.n_hidden / cell.n_features
     loss = run.loss
     found = _row("trained", cell.n_features, ratio, cell.probability, loss.value, loss.standard_error, loss.count)
     return {
         **found,
         "protocol": cell.protocol,
-        "stopped": run.record["stopped"],
-        "steps": run.record["steps"],
+        "stopped": run.row["stopped"],
+        "steps": run.row["steps"],
     }
 
 

@@ -9,7 +9,7 @@ from superposition._checks import FloatArray
 from superposition.diagnostics import predicted_symmetry, symmetry
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, Preset, column, rows
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store, TrainedCell, stored_run
 from superposition.theory import symmetric_optimum
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Figure3(Figure):
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns entries of W, the whole diagonal and bias, and scalar results, one row a value."""
         (cell,) = self.cells(preset)
-        run = store.get(cell)
+        run = stored_run(store, cell)
         W = run.model.W_rows(0, cell.n_features).double().numpy()
         bias = run.model.bias_vector().double().numpy()
         shown = min(SHOWN, len(W))
@@ -54,7 +54,7 @@ class Figure3(Figure):
             "mean interference": statistics.noise_mean.mean,
             "interference standard deviation": statistics.noise_variance.mean**0.5,
             "dead features": statistics.dead_features,
-            "steps": run.record["steps"],
+            "steps": run.row["steps"],
         }
         records = [
             *({"quantity": "W", "row": i, "column": j, "value": W[i, j]} for i in range(shown) for j in range(shown)),

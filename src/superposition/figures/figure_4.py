@@ -9,7 +9,7 @@ import pyarrow as pa
 from superposition.diagnostics import symmetry
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, Preset, column, distinct, rows
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store, TrainedCell, stored_run
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -38,7 +38,7 @@ class Figure4(Figure):
         """Returns one row a model with the spread of its diagonal."""
         records = []
         for cell in self.cells(preset):
-            run = store.get(cell)
+            run = stored_run(store, cell)
             found = symmetry(run.model, cell.features())
             records.append(
                 {
@@ -50,8 +50,8 @@ class Figure4(Figure):
                     **{f"diagonal_{name}": value for name, value in asdict(found.diagonal).items()},
                     "dead_features": found.dead_features,
                     "protocol": cell.protocol,
-                    "stopped": run.record["stopped"],
-                    "steps": run.record["steps"],
+                    "stopped": run.row["stopped"],
+                    "steps": run.row["steps"],
                 }
             )
         return pa.Table.from_pylist(records)

@@ -7,7 +7,7 @@ import pyarrow as pa
 from superposition import theory
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, Preset, column, distinct
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store, TrainedCell, stored_run
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -42,18 +42,18 @@ class FigureT2(Figure):
         """Returns one row a window of a run's curve."""
         records = []
         for cell in self.cells(preset):
-            run = store.get(cell)
+            run = stored_run(store, cell)
             for step, loss in zip(run.curve.step, run.curve.loss, strict=True):
                 records.append(
                     {
                         "n_features": cell.n_features,
                         "protocol": cell.protocol,
                         "step": step,
-                        "seconds": run.record["seconds"] * step / run.record["steps"],
+                        "seconds": run.row["seconds"] * step / run.row["steps"],
                         "loss": loss,
                         "held_out": run.loss.value,
                         "standard_error": run.loss.standard_error,
-                        "stopped": run.record["stopped"],
+                        "stopped": run.row["stopped"],
                         "mean_field": theory.symmetric_optimum(_RATIO, _PROBABILITY).loss,
                     }
                 )

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from superposition import _files
 from superposition._progress import Display
 from superposition.figures.base import Check, Figure, Preset
 from superposition.figures.style import settle_layout, styled
-from superposition.sweeps import Store
+from superposition.sweeps import Cell, Store, Sweep, run_sweep
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def reproduce(figures: Sequence[Figure], preset: Preset, folder: str | Path, *, 
 
     Raises:
         FileExistsError: The folder holds a figure of another preset.
+        RuntimeError: A cell could not be measured; the message says why.
         ValueError: With `redraw`, a table is missing or damaged.
         OSError: The folder cannot be written.
     """
@@ -57,7 +59,7 @@ def reproduce(figures: Sequence[Figure], preset: Preset, folder: str | Path, *, 
     outcomes = []
     with Display() as display:
         if not redraw:
-            store.complete((cell for figure in figures for cell in figure.cells(preset)), display)
+            _complete(store, [cell for figure in figures for cell in figure.cells(preset)], display)
         report = display.task("figures")
         for done, figure in enumerate(figures):
             report(done, len(figures), figure.title)
@@ -68,6 +70,20 @@ def reproduce(figures: Sequence[Figure], preset: Preset, folder: str | Path, *, 
             outcomes.append(_finish(figure, _read_table(path), folder, preset, started))
         report(len(figures), len(figures), "")
     return outcomes
+
+
+def _complete(store: Store, cells: Sequence[Cell], display: Display) -> None:
+    """Measures the cells that are missing.
+
+    Raises:
+        RuntimeError: Some raised an error.
+    """
+    if not cells:
+        return
+    result = run_sweep(Sweep(tuple(cells), threads=torch.get_num_threads()), store, display=display)
+    if result.missing:
+        reasons = "; ".join(sorted(set(result.errors.values())))
+        raise RuntimeError(f"{len(result.missing)} of {len(result.cells)} cells failed ({reasons})")
 
 
 def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, started: float) -> Outcome:

@@ -1,6 +1,29 @@
-"""Many trained models: what a cell is, where it is kept, and running those that are missing."""
+"""Sweeps: cells to measure, the store of their rows, and executors that run what is missing."""
 
-from superposition.sweeps.cells import TrainedCell
-from superposition.sweeps.store import Store, StoredRun
+from superposition.sweeps.cell import BatchCell, Cell, Row, Value, Workplace
+from superposition.sweeps.executors import Embedded, Executor
+from superposition.sweeps.rug import RugCell
+from superposition.sweeps.run import Result, run_sweep
+from superposition.sweeps.store import Store, StoredCell
+from superposition.sweeps.sweep import Plan, Sweep
+from superposition.sweeps.trained import StoredRun, TrainedCell, stored_run
 
-__all__ = ["Store", "StoredRun", "TrainedCell"]
+__all__ = [
+    "BatchCell",
+    "Cell",
+    "Embedded",
+    "Executor",
+    "Plan",
+    "Result",
+    "Row",
+    "RugCell",
+    "Store",
+    "StoredCell",
+    "StoredRun",
+    "Sweep",
+    "TrainedCell",
+    "Value",
+    "Workplace",
+    "run_sweep",
+    "stored_run",
+]

@@ -1,123 +1,175 @@
-"""The store: one run folder a cell, named by the cell's key; what is there is not trained again."""
+"""The store: one immutable folder a measured cell, whole or absent, for many writers on one disk."""
 
-import hashlib
+import contextlib
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from superposition import _files
-from superposition._progress import Display, Report
 from superposition.estimate import Estimate
-from superposition.models import Autoencoder, load
-from superposition.sweeps.cells import TrainedCell
-from superposition.training import Curve, train, train_many
-from superposition.training.storage import RECORD, open_folder, read_curve, save_run
+from superposition.sweeps import records
+from superposition.sweeps.cell import Cell, Row
 
-# Features of models that leave a processor idle one at a time.
-_SMALL = 512
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 1
+_MARK, _RECORD = "store.json", "record.json"
 
 
 @dataclass(frozen=True)
-class StoredRun:
-    """A cell's trained model with the record and curve of its run."""
+class StoredCell:
+    """A measured cell.
 
-    cell: TrainedCell
-    model: Autoencoder
-    record: dict[str, Any]
-    curve: Curve
+    Attributes:
+        cell: Which.
+        folder: Its folder: record.json and the files that its measure wrote.
+        row: Its columns by name: the cell's fields, what was measured, and what ran where.
+    """
 
-    @property
-    def loss(self) -> Estimate:
-        """Held-out loss."""
-        return Estimate.from_config(self.record["loss"])
+    cell: Cell
+    folder: Path
+    row: dict[str, Any]
+
+    def estimate(self, name: str) -> Estimate:
+        """Returns a measured column with its standard error."""
+        config = {"value": self.row[name], "standard_error": self.row[f"{name}_standard_error"]}
+        return Estimate.from_config({**config, "count": self.row[f"{name}_count"]})
 
 
 class Store:
-    """Trained cells under one folder.
+    """Measured cells under one folder: done/MEASURE/KEY, with failed/, work/ and tables/ beside it.
+
+    A cell's folder is made elsewhere and renamed into its place, so that what is there is whole. It is never changed
+    again. Any number of processes may write at a time; one sweep at a time may run (`locked`).
 
     Args:
-        folder: Made when the first cell is trained.
+        folder: Made when the first cell is measured.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder)
+        self.root = Path(folder)
 
-    def path(self, cell: TrainedCell) -> Path:
-        """Returns the run folder of a cell."""
-        return self._folder / cell.key
+    def folder(self, cell: Cell) -> Path:
+        """Returns the place of a cell."""
+        return self.root / "done" / cell.measure / cell.key
 
-    def missing(self, cells: Iterable[TrainedCell]) -> list[TrainedCell]:
-        """Returns the distinct cells that are not finished yet, in order."""
-        return [cell for cell in dict.fromkeys(cells) if not (self.path(cell) / RECORD).exists()]
+    def workplace(self, name: str) -> Path:
+        """Returns a folder for unfinished work."""
+        return self.root / "work" / name
 
-    def complete(self, cells: Iterable[TrainedCell], display: Display) -> None:
-        """Trains the missing cells; what was interrupted goes on from its checkpoint.
+    def has(self, cell: Cell) -> bool:
+        """Whether a cell is stored."""
+        return (self.folder(cell) / _RECORD).exists()
 
-        Small cells that see the same batches are trained together, larger ones one after the other.
-        """
-        missing = self.missing(cells)
-        if not missing:
-            return
-        groups: dict[TrainedCell, list[TrainedCell]] = {}
-        for cell in missing:
-            same_batches = replace(cell, n_hidden=1)
-            groups.setdefault(same_batches if cell.n_features <= _SMALL else cell, []).append(cell)
-        report = display.task("models")
-        done = 0
-        for group in groups.values():
-            report(done, len(missing), "")
-            name = f"n={group[0].n_features} p={group[0].probability:g}"
-            if len(group) == 1:
-                self._train(group[0], display.task(f"{name} n_hidden={group[0].n_hidden}", transient=True))
-            else:
-                self._train_together(group, display.task(f"{name}, {len(group)} models", transient=True))
-            done += len(group)
-        report(len(missing), len(missing), "")
+    def keys(self, measure: str) -> list[str]:
+        """Returns the keys of all stored cells of a measure, in the order of the alphabet."""
+        return self._names(f"done/{measure}")
 
-    def _train(self, cell: TrainedCell, report: Report) -> None:
-        train(
-            cell.model(),
-            cell.features(),
-            cell.config(),
-            seed=cell.seed,
-            folder=self.path(cell),
-            resume=True,
-            progress=report,
-            n_held_out=cell.n_held_out,
-        )
+    def measures(self) -> list[str]:
+        """Returns the names of the measures of which there are cells."""
+        return self._names("done")
 
-    def _train_together(self, group: list[TrainedCell], report: Report) -> None:
-        first, names = group[0], " ".join(cell.key for cell in group)
-        checkpoints = self._folder / f"together-{hashlib.blake2b(names.encode(), digest_size=10).hexdigest()}"
-        runs = train_many(
-            [cell.model() for cell in group],
-            first.features(),
-            first.config(),
-            seed=first.seed,
-            checkpoints=checkpoints,
-            progress=report,
-            n_held_out=first.n_held_out,
-        )
-        for cell, run in zip(group, runs, strict=True):
-            with _files.locked(folder := _files.vacant(self.path(cell))):
-                save_run(run, open_folder(folder, resume=True))
-        shutil.rmtree(checkpoints)
+    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Returns the distinct cells that are not stored, in order."""
+        distinct = {cell.key: cell for cell in cells}
+        done = {measure: set(self.keys(measure)) for measure in {cell.measure for cell in distinct.values()}}
+        return [cell for key, cell in distinct.items() if key not in done[cell.measure]]
 
-    def get(self, cell: TrainedCell) -> StoredRun:
-        """Returns a finished cell.
+    def get(self, cell: Cell) -> StoredCell:
+        """Returns a stored cell.
 
         Raises:
-            ValueError: It is not there, or its folder is damaged; the message names the folder.
+            ValueError: It is not there, or its record is damaged; the message names the folder.
         """
-        record = _files.read_json(self.path(cell) / RECORD, "trained cell")
-        model = load(self.path(cell))
-        if not isinstance(model, Autoencoder):
-            raise ValueError(f"{self.path(cell)} must hold an Autoencoder, got {type(model).__name__}: remove it")
-        mine = (cell.n_hidden, cell.seed, cell.features().to_config())
-        if tuple(record.get(name) for name in ("n_hidden", "seed", "features")) != mine or model.n_hidden != mine[0]:
-            raise ValueError(f"{self.path(cell)} must hold the run of {cell}, got another: remove it and run again")
-        if record.get("stopped") == "diverged":
-            raise ValueError(f"the run of {cell} diverged: remove {self.path(cell)} and use another protocol or seed")
-        return StoredRun(cell, model, record, read_curve(self.path(cell)))
+        self.check_format()
+        folder = self.folder(cell)
+        return StoredCell(cell, folder, records.flat(records.read(folder / _RECORD)))
+
+    def table(self, cells: Iterable[Cell]) -> "pa.Table":
+        """Returns one row a distinct cell, in order: fields, what was measured, and what ran where.
+
+        Raises:
+            ValueError: A cell is not stored, or a record is damaged.
+        """
+        from superposition.sweeps.tables import table_of
+
+        cells = list(cells)
+        self.check_format()
+        if missing := self.missing(cells):
+            raise ValueError(
+                f"{self.root} must hold every cell, but {len(missing)} are missing, the first of them {missing[0]}: "
+                "run the sweep first"
+            )
+        return table_of(self, cells)
+
+    def read(self, measure: str, key: str) -> dict[str, Any]:
+        """Returns the columns of a stored cell by its key."""
+        return records.flat(records.read(self.root / "done" / measure / key / _RECORD))
+
+    def put(self, cell: Cell, row: Row, folder: Path, provenance: dict[str, Any]) -> None:
+        """Makes a folder that of a cell; the first of two writers wins.
+
+        Raises:
+            OSError: The disk is full or the folder cannot be written; nothing is stored then.
+        """
+        _files.write_json(folder / _RECORD, records.compose(cell, row, provenance))
+        target = self.folder(cell)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.rename(target)
+        except OSError:
+            if not self.has(cell):
+                raise
+            shutil.rmtree(folder)
+        self._failure(cell).unlink(missing_ok=True)
+
+    def put_failure(self, cell: Cell, error: Exception, provenance: dict[str, Any]) -> None:
+        """Records that a cell raised an error; the next failure replaces it, success removes it."""
+        _files.write_json(self._failure(cell), records.compose_failure(cell, error, provenance))
+
+    def failure(self, cell: Cell) -> str | None:
+        """Returns the error that a cell raised when it was last tried."""
+        path = self._failure(cell)
+        return str(_files.read_json(path, "failure").get("error")) if path.exists() else None
+
+    def check_format(self) -> None:
+        """Raises ValueError if the store was written by a version that this one cannot read."""
+        if not (path := self.root / _MARK).exists():
+            return
+        found = _files.read_json(path, "store")
+        if found.get("format") != FORMAT:
+            raise ValueError(
+                f"{self.root} must be a store of format {FORMAT}, got {found.get('format')!r}, written by "
+                f"superposition {found.get('version')}: install that version or choose another folder"
+            )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder a store, if it is none yet, and keeps other sweeps out within the block.
+
+        Raises:
+            FileExistsError: A sweep is at work there, or the folder holds something else.
+            ValueError: The store was written by another version.
+            OSError: The folder cannot be made or written.
+        """
+        self.check_format()
+        _files.vacant(self.root)
+        if not (self.root / _MARK).exists() and self.root.exists() and any(self.root.glob("[!.]*")):
+            raise FileExistsError(f"{self.root} holds other files and is no store: choose another folder")
+        with _files.locked(self.root):
+            if not (self.root / _MARK).exists():
+                _files.write_json(self.root / _MARK, {"format": FORMAT, "version": version("superposition")})
+            yield
+
+    def _names(self, part: str) -> list[str]:
+        try:
+            return sorted(path.name for path in (self.root / part).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _failure(self, cell: Cell) -> Path:
+        return self.root / "failed" / f"{cell.measure}-{cell.key}.json"

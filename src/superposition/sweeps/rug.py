@@ -1,0 +1,75 @@
+"""Persian Rugs: the cell, and its loss beside the prediction and the bounds."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, final
+
+from superposition import _checks
+from superposition.features import SparseFeatures
+from superposition.sweeps.cell import Cell, Row, Workplace
+
+
+@final
+@dataclass(frozen=True)
+class RugCell(Cell):
+    """One Persian Rug with its closed-form scale and bias: the measured loss, the prediction and all bounds.
+
+    Args:
+        n_features: Number of features, a power of two.
+        n_hidden: Number of rows, in [1, n_features].
+        probability: Probability that a feature is active; at least 1/n_features, so that a sample has an active
+            feature on average.
+        n_held_out: Samples behind the loss.
+        seed: Seed of the row set and the samples.
+
+    Raises:
+        ValueError: A value is out of its range: there is no such rug.
+    """
+
+    measure: ClassVar[str] = "rug"
+    version: ClassVar[int] = 1
+    headline: ClassVar[tuple[str, ...]] = ("loss", "loss_standard_error", "mean_field_loss", "p2_over_r")
+
+    n_features: int
+    n_hidden: int
+    probability: float
+    n_held_out: int = 10_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        n = _checks.whole_number("n_features", self.n_features)
+        if n & (n - 1):
+            below = 1 << (n.bit_length() - 1)
+            raise ValueError(f"`n_features` must be a power of two for a rug, got {n}: use {below} or {2 * below}")
+        _checks.hidden_width(self.n_hidden, n)
+        _checks.in_interval("probability", self.probability, 1 / n, 1, hint="a sample must have an active feature")
+        _checks.whole_number("n_held_out", self.n_held_out)
+        _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1)
+
+    def content(self) -> dict[str, Any]:
+        """Returns the fields."""
+        return asdict(self)
+
+    def row(self, place: Workplace) -> Row:
+        """Fits the rug and measures it; bounds are those at the least noise, from the lowest to the highest."""
+        from superposition import theory
+        from superposition.diagnostics import held_out_loss
+        from superposition.models import PersianRug
+
+        p, ratio = self.probability, self.n_hidden / self.n_features
+        features = SparseFeatures(self.n_features, p)
+        rug = PersianRug.fit(features, self.n_hidden, seed=self.seed).to(place.device)
+        best = theory.symmetric_optimum(ratio, p)
+        return {
+            "ratio": ratio,
+            "loss": held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed),
+            "mean_field_loss": best.loss,
+            "linear_loss": theory.linear_loss(ratio, p),
+            "lower_bound": theory.lower_bound(best.noise_std, p),
+            "oracle_support_loss": theory.oracle_support_loss(best.noise_std, p),
+            "bayes_loss": theory.bayes_loss(best.noise_std, p),
+            "upper_bound": theory.upper_bound(ratio, p),
+            "noise_std": best.noise_std,
+            "scale": float(rug.scale),
+            "bias": float(rug.bias),
+            "p2_over_r": p**2 / ratio,
+        }

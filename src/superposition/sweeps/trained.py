@@ -1,0 +1,222 @@
+"""Trained models: the cell, how it is trained and measured, and its model read back."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+
+import numpy as np
+
+from superposition import _checks, _files
+from superposition.estimate import Estimate
+from superposition.features import SparseFeatures
+from superposition.sweeps.cell import BatchCell, Row, Workplace
+from superposition.sweeps.store import Store
+
+if TYPE_CHECKING:
+    from superposition.models import Autoencoder
+    from superposition.training import Curve, TrainingConfig
+
+# Raised whenever the same cell would train to another model, or be measured otherwise, by other code than its
+# configuration, so that stored models are not mistaken for it.
+TRAINING_VERSION = 2
+
+# The part of a cell's folder that is as `superposition train --out` makes it.
+RUN = "run"
+
+# Features of models that leave a processor idle one at a time.
+_SMALL = 512
+
+
+@final
+@dataclass(frozen=True)
+class TrainedCell(BatchCell):
+    """One model to train: its held-out loss and symmetry beside the prediction.
+
+    Cells of at most 512 features that differ in n_hidden alone are trained together, on the same batches.
+
+    Args:
+        n_features: Number of features.
+        n_hidden: Width of the bottleneck, in [1, n_features].
+        probability: Probability that a feature is active.
+        protocol: Training protocol; "paper" starts at the initialization of torch.nn.Linear.
+        n_steps: Steps of the default protocol (the most steps of the paper's), its own number if not given.
+        n_held_out: Samples behind the held-out loss.
+        seed: Seed of weights, batches and held-out samples.
+        importance_exponent: α ≥ 0; feature i = 1 … n counts i^−α in the loss.
+        batch_size: Samples a step, the protocol's own number if not given.
+        learning_rate: Peak rate times √n_features, the protocol's own if not given.
+        rate_cap: Peak rate times √(n_hidden·n_features·p), the protocol's own if not given.
+        stop_window: Batches of the stop rule, the protocol's own if not given.
+        precision: Of the products: float32 or bfloat16.
+
+    Raises:
+        ValueError: A value is out of its range: there is no such model.
+    """
+
+    measure: ClassVar[str] = "trained"
+    version: ClassVar[int] = TRAINING_VERSION
+    headline: ClassVar[tuple[str, ...]] = ("loss", "loss_standard_error", "mean_field_loss", "linear_loss", "stopped")
+
+    n_features: int
+    n_hidden: int
+    probability: float
+    protocol: Literal["default", "paper"] = "default"
+    n_steps: int | None = None
+    n_held_out: int = 100_000
+    seed: int = 0
+    importance_exponent: float = 0.0
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    rate_cap: float | None = None
+    stop_window: int | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        _checks.hidden_width(self.n_hidden, _checks.whole_number("n_features", self.n_features))
+        _checks.probability(self.probability)
+        _checks.whole_number("n_held_out", self.n_held_out)
+        _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1)
+        _checks.in_interval("importance_exponent", self.importance_exponent, 0, np.inf, open_high=True)
+        self.config()  # which checks the rest
+
+    def content(self) -> dict[str, Any]:
+        """Returns the sizes and seeds, and all that the training configuration comes to."""
+        training = {name: str(value) for name, value in asdict(self.config()).items()}
+        names = ("n_features", "n_hidden", "probability", "n_held_out", "seed", "importance_exponent")
+        return {**{name: getattr(self, name) for name in names}, "initialization": self._start(), "training": training}
+
+    def features(self) -> SparseFeatures:
+        """Returns the features the model sees."""
+        if not self.importance_exponent:
+            return SparseFeatures(self.n_features, self.probability)
+        importance = np.arange(1.0, self.n_features + 1) ** -self.importance_exponent
+        return SparseFeatures(self.n_features, self.probability, importance=importance)
+
+    def model(self) -> "Autoencoder":
+        """Returns the model before training."""
+        from superposition.models import Autoencoder
+
+        return Autoencoder(self.n_features, self.n_hidden, seed=self.seed, initialization=self._start())
+
+    def config(self) -> "TrainingConfig":
+        """Returns the training configuration."""
+        from superposition.training import TrainingConfig
+
+        names = ("n_steps", "batch_size", "learning_rate", "rate_cap", "stop_window", "precision")
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return TrainingConfig.named(self.protocol).replace(**given)
+
+    def batch(self) -> Hashable | None:
+        """Returns the cell but for its width; None for a model large enough to fill a processor."""
+        return replace(self, n_hidden=1) if self.n_features <= _SMALL else None
+
+    @classmethod
+    def prepare(cls, cells: "Sequence[TrainedCell]", places: Sequence[Workplace], shared: Workplace) -> None:
+        """Trains models on the same batches; what was interrupted goes on from its checkpoint."""
+        from superposition.training import train_many
+        from superposition.training.storage import RECORD, open_folder, save_run
+
+        folders = [place.folder / RUN for place in places]
+        if all((folder / RECORD).exists() for folder in folders):
+            return
+        first = cells[0]
+        runs = train_many(
+            [cell.model().to(shared.device) for cell in cells],
+            first.features(),
+            first.config(),
+            seed=first.seed,
+            checkpoints=shared.folder,
+            progress=shared.report,
+            n_held_out=first.n_held_out,
+        )
+        for folder, run in zip(folders, runs, strict=True):
+            if not (folder / RECORD).exists():
+                save_run(run, open_folder(folder, resume=True))
+
+    def row(self, place: Workplace) -> Row:
+        """Trains, unless that was done together with others, and measures."""
+        from superposition.training import train
+        from superposition.training.storage import RECORD
+
+        folder = place.folder / RUN
+        if not (folder / RECORD).exists():
+            train(
+                self.model().to(place.device),
+                self.features(),
+                self.config(),
+                seed=self.seed,
+                folder=folder,
+                resume=True,
+                progress=place.report,
+                n_held_out=self.n_held_out,
+            )
+        return _measured(self, place)
+
+    def _start(self) -> Literal["tied", "linear"]:
+        from superposition.training.config import INITIALIZATION
+
+        return INITIALIZATION[self.protocol]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A stored trained cell with its model.
+
+    Attributes:
+        cell: Which.
+        row: Its columns by name.
+        model: The trained model, on the CPU.
+        curve: Its training curve.
+    """
+
+    cell: TrainedCell
+    row: dict[str, Any]
+    model: "Autoencoder"
+    curve: "Curve"
+
+    @property
+    def loss(self) -> Estimate:
+        """Held-out loss."""
+        return Estimate(self.row["loss"], self.row["loss_standard_error"], self.row["loss_count"])
+
+
+def stored_run(store: Store, cell: TrainedCell) -> StoredRun:
+    """Returns a trained cell of a store with its model and curve.
+
+    Raises:
+        ValueError: It is not there or damaged.
+    """
+    from superposition.models import Autoencoder, load
+    from superposition.training.storage import read_curve
+
+    stored = store.get(cell)
+    model = load(stored.folder / RUN)
+    assert isinstance(model, Autoencoder)
+    return StoredRun(cell, stored.row, model, read_curve(stored.folder / RUN))
+
+
+def _measured(cell: TrainedCell, place: Workplace) -> Row:
+    """Returns the row of a finished run."""
+    from superposition import theory
+    from superposition.models import load
+    from superposition.sweeps.symmetry import measure_symmetry
+    from superposition.training.storage import RECORD
+
+    record = _files.read_json(place.folder / RUN / RECORD, "trained model")
+    features, ratio = cell.features(), cell.n_hidden / cell.n_features
+    mean_field = None
+    if features.is_symmetric:
+        mean_field = theory.symmetric_optimum(ratio, cell.probability).loss
+    elif cell.probability < 1:
+        mean_field = theory.allocate(features, cell.n_hidden).loss
+    row: Row = {
+        "ratio": ratio,
+        "loss": Estimate.from_config(record["loss"]),
+        "mean_field_loss": mean_field,
+        "linear_loss": theory.weighted_linear_loss(features, cell.n_hidden),
+        "stopped": record["stopped"],
+        "steps": record["steps"],
+    }
+    if record["stopped"] == "diverged":  # there are no weights to measure
+        return row
+    return {**row, **measure_symmetry(load(place.folder / RUN), features, place.folder)}

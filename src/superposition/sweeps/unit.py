@@ -1,0 +1,156 @@
+"""A unit of work: cells that are measured in one go, in any process that sees the store."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from superposition import _files
+from superposition._progress import Report
+from superposition._provenance import commit, processor, provenance
+from superposition.sweeps import records
+from superposition.sweeps.cell import BatchCell, Cell, Workplace, digest
+from superposition.sweeps.store import Store
+
+_MEMBERS = "members.json"
+_BUSY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a unit.
+
+    Attributes:
+        n_cells: Number of its cells.
+        errors: Errors of those that raised one, by key; the others are stored.
+    """
+
+    n_cells: int
+    errors: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Cells that are measured in one go, and how: all on which the last bits of their rows depend.
+
+    Attributes:
+        cells: One, or more of one batch.
+        store: Absolute folder of the store.
+        threads: Threads of the numerical libraries.
+        device: Torch device.
+    """
+
+    cells: tuple[Cell, ...]
+    store: Path
+    threads: int
+    device: str
+
+    @property
+    def name(self) -> str:
+        """A name made of the cells."""
+        return digest([cell.key for cell in self.cells])
+
+    @property
+    def title(self) -> str:
+        """What it is, for people."""
+        first = self.cells[0]
+        sizes = " ".join(f"{name}={value}" for name, value in list(first.fields().items())[:3])
+        return f"{first.measure} {sizes}" + (f" and {len(self.cells) - 1} more" if len(self.cells) > 1 else "")
+
+    def run(self, report: Report) -> Outcome:
+        """Measures the cells that are not stored yet and stores each; what was interrupted goes on.
+
+        Threads are set by whoever calls this.
+
+        Raises:
+            OSError: The store cannot be written; what a cell itself raises is recorded there and returned.
+        """
+        store = Store(self.store)
+        errors: dict[str, str] = {}
+        with _kept(store.workplace(self.name)) as folder:
+            missing = [cell for cell in self.cells if not store.has(cell)]
+            if len(self.cells) > 1 and missing:
+                _files.write_json(folder / _MEMBERS, {"keys": [cell.key for cell in self.cells]})
+            for cell, error in self._measure(missing, store, folder, report):
+                store.put_failure(cell, error, self._provenance(0.0))
+                errors[cell.key] = records.describe(error)
+            if not errors:
+                shutil.rmtree(folder)
+        return Outcome(len(self.cells), errors)
+
+    def _measure(
+        self, missing: Sequence[Cell], store: Store, folder: Path, report: Report
+    ) -> Iterator[tuple[Cell, Exception]]:
+        """Stores the rows of cells, and yields the cells that raised an error."""
+        started = time.monotonic()
+        places = {cell: Workplace(folder / cell.key, self.device, report) for cell in self.cells}
+        first = self.cells[0]
+        if isinstance(first, BatchCell) and len(self.cells) > 1 and missing:
+            # All of them, if some are stored already too: the rounding depends on who is there.
+            shared = Workplace(folder / "shared", self.device, report)
+            try:
+                first.prepare(self.cells, list(places.values()), shared)
+            except Exception as error:
+                yield from ((cell, error) for cell in missing)
+                return
+        common = (time.monotonic() - started) / len(self.cells)
+        for cell in missing:
+            started = time.monotonic()
+            place = places[cell]
+            try:
+                place.folder.mkdir(exist_ok=True)
+                row = cell.row(place)
+            except Exception as error:
+                yield cell, error
+                continue
+            store.put(cell, row, place.folder, self._provenance(common + time.monotonic() - started))
+
+    def _provenance(self, seconds: float) -> dict[str, Any]:
+        return {
+            **_environment(),
+            "threads": self.threads,
+            "device": _device_name(self.device),
+            "together": len(self.cells),
+            "seconds": seconds,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+
+def unfinished_batches(store: Store) -> list[list[str]]:
+    """Returns the keys of the cells of every batch that was begun and not finished."""
+    found = sorted((store.root / "work").glob(f"*/{_MEMBERS}"))
+    return [list(_files.read_json(path, "batch")["keys"]) for path in found]
+
+
+@contextlib.contextmanager
+def _kept(folder: Path) -> Iterator[Path]:
+    """Keeps a folder to this process within the block; waits for one that has been left behind by another sweep."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(_files.locked(folder))
+            except FileExistsError:
+                time.sleep(_BUSY_SECONDS)
+            else:
+                break
+        yield folder
+
+
+@cache
+def _environment() -> dict[str, Any]:
+    found = provenance()
+    return {**found["versions"], "commit": commit(), "processor": processor()}
+
+
+@cache
+def _device_name(device: str) -> str:
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"

@@ -1,0 +1,223 @@
+"""Trained cells: keys made of content, nothing trained twice, models and rows read back."""
+
+import dataclasses
+import signal
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from superposition import SparseFeatures, TrainingConfig, symmetry, theory
+from superposition.sweeps import Store, TrainedCell, stored_run
+from superposition.training import loop
+from tests.sweeps.conftest import CELL
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_features": 17},
+        {"n_hidden": 5},
+        {"probability": 0.2},
+        {"protocol": "paper"},
+        {"n_steps": 31},
+        {"n_held_out": 201},
+        {"seed": 1},
+        {"importance_exponent": 0.5},
+        {"batch_size": 512},
+        {"learning_rate": 0.1},
+        {"rate_cap": 0.1},
+        {"stop_window": 10},
+        {"precision": "bfloat16"},
+    ],
+)
+def test_every_field_is_in_the_key(change):
+    assert dataclasses.replace(CELL, **change).key != CELL.key
+
+
+def test_every_field_is_tried_above():
+    tried = next(mark.args[1] for mark in test_every_field_is_in_the_key.pytestmark)
+    assert {field.name for field in dataclasses.fields(TrainedCell)} == {name for change in tried for name in change}
+
+
+def test_cells_that_train_alike_share_their_key():
+    spelt = dataclasses.replace(CELL, n_steps=TrainingConfig().n_steps, batch_size=TrainingConfig().batch_size)
+    assert spelt.key == dataclasses.replace(CELL, n_steps=None).key
+
+
+def test_the_key_is_stable():
+    assert TrainedCell(128, 32, 0.045).key == "68e1f14f2cc4c686c4c1"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_hidden": 0}, r"`n_hidden` must be a whole number in \[1, 16\], got 0"),
+        ({"n_hidden": 17}, "the bottleneck cannot be wider"),
+        ({"n_features": 0}, "`n_features` must be"),
+        ({"probability": 0.0}, r"`probability` must be in \(0, 1\], got 0"),
+        ({"seed": -1}, "`seed` must be"),
+        ({"n_held_out": 0}, "`n_held_out` must be"),
+        ({"importance_exponent": -0.5}, "`importance_exponent` must be"),
+        ({"importance_exponent": float("nan")}, "`importance_exponent` must be"),
+        ({"batch_size": 0}, "`batch_size` must be"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be"),
+    ],
+)
+def test_a_model_that_cannot_exist_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(CELL, **change)
+
+
+def test_optional_fields_reach_features_and_configuration():
+    cell = dataclasses.replace(CELL, importance_exponent=0.5, batch_size=64, learning_rate=0.1, rate_cap=0.3)
+    assert cell.features() == SparseFeatures(16, 0.1, importance=np.arange(1, 17) ** -0.5)
+    assert cell.config() == TrainingConfig(n_steps=30, batch_size=64, learning_rate=0.1, rate_cap=0.3)
+    assert dataclasses.replace(CELL, protocol="paper", stop_window=10).config() == TrainingConfig.paper().replace(
+        n_steps=30, stop_window=10
+    )
+
+
+def test_paper_cells_start_as_two_linear_layers():
+    model = dataclasses.replace(CELL, protocol="paper").model()
+    assert model.W_enc.abs().max() <= 1 / 4
+    assert not torch.equal(model.W_dec, model.W_enc.T)
+
+
+def test_the_row_is_what_the_library_measures(store, complete):
+    complete(store, CELL)
+    run, row = stored_run(store, CELL), store.get(CELL).row
+    found = symmetry(run.model, CELL.features())
+    assert run.loss.count == row["loss_count"] == 200
+    assert (row["steps"], row["stopped"], row["together"], row["threads"]) == (30, "completed", 1, 1)
+    assert row["mean_field_loss"] == theory.symmetric_optimum(0.25, 0.1).loss
+    assert row["linear_loss"] == pytest.approx(theory.linear_loss(0.25, 0.1))
+    assert row["non_gaussianity"] == found.non_gaussianity
+    for name in ("diagonal", "bias", "noise_mean", "noise_variance"):
+        spread = getattr(found, name)
+        assert row[f"{name}_mean_square"] == spread.mean_square
+        assert row[f"{name}_extent"] == spread.extent
+        assert row[f"{name}_mean_square_standard_error"] > 0
+    diagonal = run.model.W_rows(0, 16).diagonal().double().numpy()
+    squares = (diagonal - diagonal.mean()) ** 2
+    assert row["diagonal_mean_square_standard_error"] == pytest.approx(squares.std(ddof=1) / 4)
+    tensors = safetensors.torch.load_file(store.folder(CELL) / "features.safetensors")
+    np.testing.assert_array_equal(tensors["diagonal"], diagonal)
+    assert set(tensors) == {"diagonal", "bias", "noise_mean", "noise_variance"}
+
+
+def test_a_cell_of_unequal_importance_is_held_against_the_best_allocation(store, complete):
+    cell = dataclasses.replace(CELL, importance_exponent=1.0)
+    complete(store, cell)
+    assert store.get(cell).row["mean_field_loss"] == theory.allocate(cell.features(), 4).loss
+
+
+@pytest.mark.parametrize("n_features", [16, 520])
+def test_a_diverged_run_is_a_row_without_statistics(store, complete, n_features):
+    cell = dataclasses.replace(CELL, n_features=n_features, learning_rate=1e30, rate_cap=1e30, n_steps=60)
+    complete(store, cell)
+    row = store.get(cell).row
+    assert row["stopped"] == "diverged"
+    assert row["loss"] is None
+    assert "diagonal_mean" not in row
+
+
+def test_results_do_not_depend_on_what_was_trained_before(store, tmp_path, complete):
+    other = Store(tmp_path / "other")
+    complete(store, CELL)
+    complete(other, dataclasses.replace(CELL, seed=5), CELL)
+    assert torch.equal(stored_run(store, CELL).model.W_enc, stored_run(other, CELL).model.W_enc)
+    assert stored_run(store, CELL).loss == stored_run(other, CELL).loss
+
+
+def test_interrupted_cell_goes_on(store, tmp_path, complete, monkeypatch):
+    advance = loop._Loop._advance
+
+    def interrupted(self):
+        advance(self)
+        if self.step == 12:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Loop, "_advance", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            complete(store, CELL)
+    assert store.missing([CELL]) == [CELL]
+    complete(store, CELL)
+    straight = Store(tmp_path / "straight")
+    complete(straight, CELL)
+    assert torch.equal(stored_run(store, CELL).model.W_dec, stored_run(straight, CELL).model.W_dec)
+
+
+def test_cells_on_the_same_batches_are_trained_together(store, tmp_path, complete, monkeypatch):
+    cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4, 8)]
+    apart = Store(tmp_path / "apart")
+    for cell in cells:
+        complete(apart, cell)
+    monkeypatch.setattr("superposition.training.train", lambda *_, **__: pytest.fail("trained alone"))
+    complete(store, *cells)
+    assert store.missing(cells) == []
+    for cell in cells:
+        one, other = stored_run(store, cell), stored_run(apart, cell)
+        assert one.loss.value == pytest.approx(other.loss.value, rel=1e-3)
+        assert (one.row["together"], other.row["together"]) == (3, 1)
+        assert one.model.n_hidden == cell.n_hidden
+
+
+def test_an_interrupted_batch_goes_on(store, complete, monkeypatch):
+    cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4)]
+    advance, steps = loop._Loop._advance, []
+
+    def interrupted(self):
+        steps.append(self.step)
+        advance(self)
+        if len(steps) == 12:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(loop._Loop, "_advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        complete(store, *cells)
+    assert store.missing(cells) == cells
+    complete(store, *cells)
+    assert steps == list(range(30))
+    assert list((store.root / "work").iterdir()) == []
+
+
+def test_a_batch_that_was_stored_in_part_ends_as_a_whole_one(store, tmp_path, complete, monkeypatch):
+    cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4, 8)]
+    straight = Store(tmp_path / "straight")
+    complete(straight, *cells)
+    put, stored = Store.put, []
+
+    def killed_after_one(self, *arguments):
+        if stored:
+            raise KeyboardInterrupt
+        stored.append(put(self, *arguments))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "put", killed_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            complete(store, *cells)
+    assert store.missing(cells) == cells[1:]
+    complete(store, *cells)
+    for cell in cells:
+        one, other = stored_run(store, cell), stored_run(straight, cell)
+        assert torch.equal(one.model.W_enc, other.model.W_enc)
+        assert (one.loss, one.row["together"]) == (other.loss, 3)
+
+
+def test_a_batch_grows_without_training_the_stored_again(store, complete):
+    cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4)]
+    complete(store, *cells)
+    more = dataclasses.replace(CELL, n_hidden=8)
+    assert complete(store, *cells, more).measured == 1
+    assert store.get(more).row["together"] == 1
+
+
+def test_damaged_models_say_where(store, complete):
+    complete(store, CELL)
+    weights = store.folder(CELL) / "run" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8])
+    with pytest.raises(ValueError, match=f"{CELL.key}.* is damaged"):
+        stored_run(store, CELL)
