@@ -30,6 +30,7 @@ def weights(config):
         {"decay": "none"},
         {"stop_window": 1},
         {"precision": "bfloat16"},
+        {"tied": True},
     ],
     ids=str,
 )
@@ -46,12 +47,13 @@ def test_known_values_of_the_paper():
     paper = TrainingConfig.paper()
     assert dataclasses.asdict(paper) == {
         "n_steps": 500_000, "batch_size": 1024, "learning_rate": 3e-3, "rate_cap": inf, "betas": (0.9, 0.999),
-        "epsilon": 1e-8, "warm_up": 0.0, "decay": "none", "stop_window": 200, "precision": "float32",
+        "epsilon": 1e-8, "warm_up": 0.0, "decay": "none", "stop_window": 200, "precision": "float32", "tied": False,
     }  # fmt: skip
     assert paper.peak_rate(512, 128, 0.045) == pytest.approx(3e-3 / sqrt(512))
     assert {paper.rate_factor(step) for step in (0, 1, 1000, 499_999)} == {1.0}
     assert TrainingConfig.named("paper") == paper
     assert TrainingConfig.named("default") == TrainingConfig()
+    assert TrainingConfig.named("fast") == TrainingConfig.fast()
 
 
 def test_naive_twin_rates():
@@ -60,6 +62,8 @@ def test_naive_twin_rates():
     for step in (10, 55, 99):
         assert config.rate_factor(step) == pytest.approx((1 + cos(pi * (step - 10) / 90)) / 2)
     assert config.rate_factor(99) < 0.001
+    linear = config.replace(decay="linear")
+    assert [linear.rate_factor(step) for step in (9, 10, 55, 99)] == pytest.approx([1, 1, 0.5, 1 / 90])
     assert TrainingConfig(n_steps=1).rate_factor(0) == 1.0
 
 

@@ -9,7 +9,7 @@ import torch
 from superposition import Autoencoder, Constant, SparseFeatures, TrainingConfig, held_out_loss, load, train
 from superposition.models import load_with_features
 from superposition.theory import linear_loss, weighted_linear_loss
-from superposition.training import Curve, loop
+from superposition.training import Curve, loop, train_many
 from superposition.training.loop import _Loop
 from tests.statistics import Z_BOUND
 
@@ -216,3 +216,47 @@ def test_bad_arguments_are_refused_before_training(small, arguments, message, mo
     monkeypatch.setattr(_Loop, "_advance", lambda _: pytest.fail("trained"))
     with pytest.raises(ValueError, match=message):
         train(small.model(), **{"features": small.features, "config": small.config, **arguments})
+
+
+class TestTied:
+    CONFIG = TrainingConfig.fast().replace(n_steps=80, batch_size=32)
+
+    def test_naive_twin_one_matrix(self, small):
+        """A tied model is the model whose decoder is its encoder's transpose, with half its gradient."""
+        from superposition._random import torch_generator
+
+        config = self.CONFIG
+        run = train(small.model(), small.features, config, seed=5, n_held_out=10)
+        W = small.model().W_enc.detach().clone().requires_grad_()
+        bias = torch.zeros(12, requires_grad=True)
+        optimizer = torch.optim.Adam([W, bias], betas=config.betas, eps=config.epsilon)
+        for step in range(config.n_steps):
+            x = small.features.sample(config.batch_size, torch_generator(5, "batch", step))
+            optimizer.param_groups[0]["lr"] = config.peak_rate(12, 3, 0.2) * config.rate_factor(step)
+            loss = (torch.relu(x @ W.T @ W + bias) - x).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            W.grad /= 2
+            optimizer.step()
+        torch.testing.assert_close(run.model.W_enc.detach(), W.detach(), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(run.model.W_dec.detach(), W.detach().T, rtol=1e-3, atol=1e-4)
+
+    @pytest.mark.parametrize("shape", [(12, 3), (1024, 64)])
+    def test_weights_stay_tied_whichever_step_is_used(self, shape):
+        run = train(Autoencoder(*shape), SparseFeatures(shape[0], 0.05), self.CONFIG.replace(n_steps=8), n_held_out=10)
+        assert torch.equal(run.model.W_dec, run.model.W_enc.T)
+        assert not torch.equal(run.model.W_enc, Autoencoder(*shape).W_enc)
+
+    def test_models_trained_together_stay_tied(self):
+        models = [Autoencoder(12, width) for width in (2, 5)]
+        for run in train_many(models, SparseFeatures(12, 0.2), self.CONFIG, n_held_out=10):
+            torch.testing.assert_close(run.model.W_dec, run.model.W_enc.T, rtol=1e-4, atol=1e-5)
+
+    def test_mutant_the_default_protocol_unties(self, small):
+        run = train(small.model(), small.features, small.config, n_held_out=10)
+        assert not torch.allclose(run.model.W_dec, run.model.W_enc.T, rtol=1e-2)
+
+    def test_a_model_that_is_not_tied_is_refused(self, small):
+        model = Autoencoder(12, 3, initialization="linear")
+        with pytest.raises(ValueError, match=r"`model` must start with W_dec = W_enc\.T"):
+            train(model, small.features, self.CONFIG)

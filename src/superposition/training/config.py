@@ -1,4 +1,4 @@
-"""The training configuration: one frozen object, two named protocols."""
+"""The training configuration: one frozen object, three named protocols."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ import numpy as np
 from superposition import _checks
 from superposition.models.autoencoder import Initialization
 
-Protocol = Literal["default", "paper"]
+Protocol = Literal["default", "fast", "paper"]
 Precision = Literal["float32", "bfloat16"]
 
 # The initial weights that go with each protocol.
-INITIALIZATION: dict[Protocol, Initialization] = {"default": "tied", "paper": "linear"}
+INITIALIZATION: dict[Protocol, Initialization] = {"default": "tied", "fast": "tied", "paper": "linear"}
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class TrainingConfig:
         betas: Adam's averaging factors, each in [0, 1).
         epsilon: Adam's ε in units of the gradient of the loss per feature, > 0.
         warm_up: Share of the steps in which the rate rises linearly from 0; in [0, 1).
-        decay: "cosine" lowers the rate to 0 after the warm-up, "none" keeps it.
+        decay: "cosine" or "linear" lower the rate to 0 after the warm-up, "none" keeps it.
         stop_window: None, or the number of batches w of the paper's rule: at every w-th step, stop if the
             mean loss of the last w batches is not below that of the w before.
         precision: "float32" computes in the model's own precision; "bfloat16" rounds the factors of dense products
             to 8 bits, several times faster on a processor or GPU with units for it.
+        tied: Gives W_dec and W_encᵀ the mean of their gradients, so that they stay equal if they start so. The
+            gradient has half the variance, and no step can make the two differ.
 
     Raises:
         ValueError: A field is out of its range.
@@ -52,9 +54,10 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.99)
     epsilon: float = 1e-12
     warm_up: float = 0.1
-    decay: Literal["cosine", "none"] = "cosine"
+    decay: Literal["cosine", "linear", "none"] = "cosine"
     stop_window: int | None = None
     precision: Precision = "float32"
+    tied: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "batch_size"):
@@ -65,8 +68,10 @@ class TrainingConfig:
             raise ValueError(f"`betas` must be two numbers, got {self.betas!r}")
         _checks.in_interval("epsilon", self.epsilon, 0, 1, open_low=True)
         _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True)
-        if self.decay not in ("cosine", "none"):
-            raise ValueError(f"`decay` must be 'cosine' or 'none', got {self.decay!r}")
+        if self.decay not in ("cosine", "linear", "none"):
+            raise ValueError(f"`decay` must be 'cosine', 'linear' or 'none', got {self.decay!r}")
+        if not isinstance(self.tied, bool):
+            raise ValueError(f"`tied` must be True or False, got {self.tied!r}")
         if self.precision not in get_args(Precision):
             raise ValueError(f"`precision` must be 'float32' or 'bfloat16', got {self.precision!r}")
         if self.stop_window is not None:
@@ -93,11 +98,19 @@ class TrainingConfig:
         )
 
     @classmethod
+    def fast(cls) -> Self:
+        """Four hundred tied steps at a high rate: below the loss of the paper's protocol in the least time.
+
+        A longer run by the default protocol ends lower: the optimum is not tied.
+        """
+        return cls(n_steps=400, learning_rate=0.45, rate_cap=1.4, betas=(0.8, 0.95), decay="linear", tied=True)
+
+    @classmethod
     def named(cls, protocol: Protocol) -> Self:
         """Returns the protocol of that name."""
         if protocol not in (known := get_args(Protocol)):
             raise ValueError(f"`protocol` must be one of {', '.join(known)}, got {protocol!r}")
-        return cls.paper() if protocol == "paper" else cls()
+        return {"default": cls, "fast": cls.fast, "paper": cls.paper}[protocol]()
 
     def replace(self, **changes: object) -> Self:
         """Returns a copy with some fields changed."""
@@ -117,4 +130,5 @@ class TrainingConfig:
             return (step + 1) / warm
         if self.decay == "none":
             return 1.0
-        return (1 + cos(pi * (step - warm) / (self.n_steps - warm))) / 2
+        done = (step - warm) / (self.n_steps - warm)
+        return 1 - done if self.decay == "linear" else (1 + cos(pi * done)) / 2

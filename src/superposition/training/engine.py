@@ -52,6 +52,8 @@ class OneModel:
         """Does a step on a batch; returns each model's loss before it."""
         self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
         loss = self._step(batch)
+        if self._config.tied:
+            _tie_gradients(self._step.model)
         self._optimizer.step()
         return loss[None]
 
@@ -125,6 +127,9 @@ class ManyModels:
         for one, its_hidden, its_slopes in zip(self._steps, *its, strict=True):
             losses.append(one.decode(x, its_hidden, its_slopes))
         torch.mm(slopes.T, x, out=self._W_enc_gradient)
+        if self._config.tied:
+            for model in self._models:
+                _tie_gradients(model)
         self._adam(step)
         return torch.stack(losses)
 
@@ -160,6 +165,16 @@ class ManyModels:
             model.W_dec.data, model.b_dec.data = model.W_dec.detach().clone(), model.b_dec.detach().clone()
             for parameter in model.parameters():
                 parameter.grad = None
+
+
+@torch.no_grad()
+def _tie_gradients(model: Autoencoder) -> None:
+    """Replaces the gradients of W_encᵀ and W_dec by their mean."""
+    encoder, decoder = model.W_enc.grad, model.W_dec.grad
+    assert encoder is not None
+    assert decoder is not None
+    decoder.add_(encoder.T).mul_(0.5)
+    encoder.T.copy_(decoder)
 
 
 def _peak_rate(model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> float:

@@ -63,7 +63,8 @@ def train(
         The run. One that diverged or collapsed is returned too: look at `run.stopped` or `run.succeeded`.
 
     Raises:
-        ValueError: Sizes do not match, or the folder's unfinished run is another one or damaged.
+        ValueError: Sizes do not match, or a tied protocol gets a model that is not, or the folder's unfinished run is
+            another one or damaged.
         FileExistsError: The folder holds a finished run, or an unfinished one and `resume` is false.
         KeyboardInterrupt: On SIGINT, after the checkpoint is written.
 
@@ -84,8 +85,8 @@ def train(
             )
     _checks.whole_number("n_held_out", n_held_out)
     seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
-    check_same_width(model, features)
     config = config or TrainingConfig()
+    _check_start(model, features, config)
     loop = _Loop([model], OneModel(model, features, config), features, config, seed)
     report = progress if callable(progress) else silent
     if folder is None:
@@ -140,9 +141,9 @@ def train_many(
     seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
     if not models:
         raise ValueError("`models` must hold at least one model, got none")
-    for model in models:
-        check_same_width(model, features)
     config = config or TrainingConfig()
+    for model in models:
+        _check_start(model, features, config)
     loop = _Loop(models, ManyModels(models, features, config), features, config, seed)
     report = progress if callable(progress) else silent
     if checkpoints is None:
@@ -151,6 +152,13 @@ def train_many(
     with _files.locked(folder):
         loop.keep_in(storage.open_folder(folder, resume=True))
         return _finish(loop, report, n_held_out)
+
+
+def _check_start(model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> None:
+    """Raises ValueError for a model that cannot be trained so."""
+    check_same_width(model, features)
+    if config.tied and not torch.equal(model.W_dec, model.W_enc.T):
+        raise ValueError("`model` must start with W_dec = W_enc.T to be trained tied: use initialization='tied'")
 
 
 def _finish(loop: "_Loop", report: Report, n_held_out: int) -> list[Run]:

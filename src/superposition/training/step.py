@@ -31,6 +31,7 @@ class GradientStep:
         buffers: Memory to share with the steps of other models that take turns with this one.
 
     Attributes:
+        model: The model.
         parameters: The model's parameters by name, sharing its memory, each in the order in which it lies there:
             the fused optimiser is three times slower otherwise. Their gradients are the model's.
     """
@@ -42,7 +43,7 @@ class GradientStep:
         precision: Precision = "float32",
         buffers: dict[str, Tensor] | None = None,
     ) -> None:
-        self._model = model
+        self.model = model
         importance = torch.tensor(features.per_feature(features.importance)).to(model.W_enc)
         self._importance = None if bool((importance == 1).all()) else importance
         self._is_rounded = precision == "bfloat16"
@@ -64,12 +65,12 @@ class GradientStep:
     def _is_sparse(self, n_entries: int, batch: SparseBatch) -> bool:
         """Whether a product over so many entries is faster than a dense one."""
         size = batch.shape[0] * batch.shape[1]
-        on_processor = self._model.W_enc.device.type == "cpu"
+        on_processor = self.model.W_enc.device.type == "cpu"
         most = _SPARSE_BELOW_ROUNDED if self._is_rounded else _SPARSE_BELOW
-        return on_processor and size * self._model.n_hidden >= _SMALL and n_entries < most * size
+        return on_processor and size * self.model.n_hidden >= _SMALL and n_entries < most * size
 
     def _dense(self, batch: SparseBatch) -> Tensor:
-        model = self._model
+        model = self.model
         x = batch.to_dense(out=self._buffer("x", *batch.shape))
         x_factor, W_enc = self._factor("x", x), self._factor("W_enc", model.W_enc.T)
         hidden = self._product(x_factor, W_enc, self._buffer("hidden", len(x), model.n_hidden))
@@ -85,7 +86,7 @@ class GradientStep:
         slope_hidden: Float[Tensor, "batch n_hidden"],
     ) -> Float[Tensor, ""]:
         """The decoder's half of a dense step: returns the loss, sets the decoder's gradients and `slope_hidden`."""
-        W_dec = self._factor("W_dec", self._model.W_dec)
+        W_dec = self._factor("W_dec", self.model.W_dec)
         output = self._pre_activations(hidden, W_dec).relu_()
         error = torch.sub(output, x, out=self._buffer("error", *x.shape))
         weighted = self._weighted(error)
@@ -95,7 +96,7 @@ class GradientStep:
         return loss
 
     def _over_entries(self, batch: SparseBatch) -> Tensor:
-        model = self._model
+        model = self.model
         x = SparseRows.of(batch.positions, batch.values, batch.shape)
         hidden = x.times(model.W_enc.T, self._buffer("hidden", x.n_rows, model.n_hidden))
         W_dec = self._factor("W_dec", model.W_dec)
@@ -124,7 +125,7 @@ class GradientStep:
 
     def _decoder_gradients(self, slope: Tensor, hidden: Tensor, W_dec: Tensor, slope_hidden: Tensor) -> None:
         """Sets the decoder's gradients and the hidden layer's, from weighted errors where outputs are on."""
-        model, scale = self._model, 2 / slope.numel()
+        model, scale = self.model, 2 / slope.numel()
         torch.sum(slope, dim=0, out=self._gradient(model.b_dec)).mul_(scale)
         # Scaled while it is small: the gradients then need no pass of their own.
         scaled = self._factor("scaled_hidden", hidden * scale)
@@ -134,7 +135,7 @@ class GradientStep:
 
     def _decoder_gradients_over_entries(self, on: Tensor, slope: Tensor, hidden: Tensor) -> Tensor:
         """The same from the weighted errors at the positions of the outputs that are on; returns the hidden layer's."""
-        model, shape = self._model, (len(hidden), self._model.n_features)
+        model, shape = self.model, (len(hidden), self.model.n_features)
         rows = SparseRows.of(on, slope * (2 / (shape[0] * shape[1])), shape)
         columns = rows.transposed()
         columns.times(hidden, self._gradient(model.W_dec))
@@ -143,7 +144,7 @@ class GradientStep:
 
     def _pre_activations(self, hidden: Tensor, W_dec: Tensor) -> Tensor:
         """Returns W_dec hidden + b_dec."""
-        model = self._model
+        model = self.model
         output = self._buffer("output", len(hidden), model.n_features)
         if not self._is_rounded:
             return torch.addmm(model.b_dec, hidden, W_dec.T, out=output)
@@ -171,7 +172,7 @@ class GradientStep:
         """Returns memory that is the same at every step with batches of one size."""
         found = self._buffers.get(name)
         if found is None or found.shape != shape:
-            device, dtype = self._model.W_enc.device, dtype or self._model.W_enc.dtype
+            device, dtype = self.model.W_enc.device, dtype or self.model.W_enc.dtype
             found = self._buffers[name] = torch.empty(shape, device=device, dtype=dtype)
         return found
 
