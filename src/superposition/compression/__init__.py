@@ -7,18 +7,50 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from superposition.compression.learning import Learned, Learning, learn, learn_from
+    from superposition.compression.nesting import NestedScheme
     from superposition.compression.network import CompressionNetwork
+    from superposition.compression.precision import Carried, best_at_precision, levels_carried, loss_at_precision
+    from superposition.compression.reading import Reading, inspect
     from superposition.compression.scheme import BestLevels, QuantizedPair, best_levels, linear_loss
 
 _HOME = {
     "BestLevels": "scheme",
+    "Carried": "precision",
     "CompressionNetwork": "network",
+    "Learned": "learning",
+    "Learning": "learning",
+    "NestedScheme": "nesting",
     "QuantizedPair": "scheme",
+    "Reading": "reading",
+    "best_at_precision": "precision",
     "best_levels": "scheme",
+    "inspect": "reading",
+    "learn": "learning",
+    "learn_from": "learning",
+    "levels_carried": "precision",
     "linear_loss": "scheme",
+    "loss_at_precision": "precision",
 }
 
-__all__ = ["BestLevels", "CompressionNetwork", "QuantizedPair", "best_levels", "linear_loss"]
+__all__ = [
+    "BestLevels",
+    "Carried",
+    "CompressionNetwork",
+    "Learned",
+    "Learning",
+    "NestedScheme",
+    "QuantizedPair",
+    "Reading",
+    "best_at_precision",
+    "best_levels",
+    "inspect",
+    "learn",
+    "learn_from",
+    "levels_carried",
+    "linear_loss",
+    "loss_at_precision",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,80 @@
+"""Many perceptron pairs of one shape in a few tensors, so that one program runs them all."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import sqrt
+from typing import Self, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from superposition.compression.network import CompressionNetwork, linear_layers
+
+
+@final
+class NetworkStack(torch.nn.Module):
+    """Networks features → hidden → reconstructions of equal shape, run side by side.
+
+    Attributes:
+        weights: Of each layer, shape (n_runs, inputs, outputs).
+        biases: Of each layer, shape (n_runs, 1, outputs).
+        n_encoder_layers: How many of the layers are the encoder's.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], biases: Sequence[Tensor], n_encoder_layers: int) -> None:
+        super().__init__()
+        self.weights, self.biases = torch.nn.ParameterList(weights), torch.nn.ParameterList(biases)
+        self.n_encoder_layers = n_encoder_layers
+
+    @classmethod
+    def drawn(cls, encoder: Sequence[int], decoder: Sequence[int], n_runs: int, generator: torch.Generator) -> Self:
+        """Returns networks with the initial weights of torch.nn.Linear.
+
+        Args:
+            encoder: Widths from the features to the hidden dimensions.
+            decoder: Widths from the hidden dimensions to the features.
+            n_runs: Number of networks.
+            generator: Source of the weights.
+        """
+        weights: list[Tensor] = []
+        biases: list[Tensor] = []
+        for inputs, outputs in (*pairwise(encoder), *pairwise(decoder)):
+            for part, rows in ((weights, inputs), (biases, 1)):
+                drawn = torch.rand(n_runs, rows, outputs, generator=generator, device=generator.device)
+                part.append((2 * drawn - 1) / sqrt(inputs))
+        return cls(weights, biases, len(encoder) - 1)
+
+    @classmethod
+    def of(cls, networks: Sequence[CompressionNetwork]) -> Self:
+        """Returns copies of networks of equal shape; raises ValueError if their shapes differ."""
+        layers = [[*linear_layers(network.encoder), *linear_layers(network.decoder)] for network in networks]
+        shapes = {tuple(tuple(layer.weight.shape) for layer in each) for each in layers}
+        if len(shapes) != 1:
+            raise ValueError(f"`networks` must be of one shape, got {len(shapes)}")
+        weights = [torch.stack([layer.weight.detach().T for layer in level]) for level in zip(*layers, strict=True)]
+        biases = [torch.stack([layer.bias.detach()[None] for layer in level]) for level in zip(*layers, strict=True)]
+        return cls(weights, biases, len(linear_layers(networks[0].encoder)))
+
+    @property
+    def n_runs(self) -> int:
+        """Number of networks."""
+        return len(self.biases[0])
+
+    def forward(self, x: Float[Tensor, "samples n_features"]) -> Float[Tensor, "n_runs samples n_features"]:
+        """Returns what each network makes of the same batch."""
+        linear = {self.n_encoder_layers - 1, len(self.weights) - 1}
+        values = x.expand(self.n_runs, *x.shape)
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            values = torch.baddbmm(bias, values, weight)
+            if layer not in linear:
+                values = torch.relu(values)
+        return values
+
+    def network(self, run: int) -> CompressionNetwork:
+        """Returns a copy of one of the networks."""
+        layers = [
+            (weight[run].detach().T.clone(), bias[run, 0].detach().clone())
+            for weight, bias in zip(self.weights, self.biases, strict=True)
+        ]
+        return CompressionNetwork.from_layers(layers[: self.n_encoder_layers], layers[self.n_encoder_layers :])

@@ -1,0 +1,137 @@
+"""Many runs as one program: the same as alone, learning what it should, measured on samples it never saw."""
+
+import numpy as np
+import pytest
+import torch
+
+from superposition import SparseFeatures
+from superposition.compression import Learning, QuantizedPair, inspect, learn, learn_from, linear_loss
+from superposition.compression.learning import held_out_losses, train_stack
+from superposition.compression.stack import NetworkStack
+from tests.statistics import Z_BOUND
+
+PAIR = SparseFeatures(2, 1.0)
+SHORT = Learning(n_steps=30, batch_size=64, n_held_out=1000)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return learn(PAIR, (2, 9, 1), (1, 9, 2), n_runs=8, learning=Learning(n_steps=2000))
+
+
+class TestStack:
+    def test_runs_together_as_alone(self, generator):
+        stack = NetworkStack.drawn((3, 5, 4, 2), (2, 6, 3), 4, generator)
+        x = torch.rand(10, 3, generator=generator)
+        with torch.no_grad():
+            together = stack(x)
+            for run in range(4):
+                assert torch.allclose(together[run], stack.network(run)(x), atol=1e-6)
+        assert not torch.allclose(together[0], together[1], atol=1e-3)
+
+    def test_a_stack_of_its_own_networks_is_itself(self, generator):
+        stack = NetworkStack.drawn((2, 5, 1), (1, 5, 2), 3, generator)
+        again = NetworkStack.of([stack.network(run) for run in range(3)])
+        x = torch.rand(10, 2, generator=generator)
+        assert torch.equal(stack(x), again(x))
+
+    def test_trained_together_as_alone(self, generator):
+        stack = NetworkStack.drawn((2, 5, 1), (1, 5, 2), 3, generator)
+        alone = [train_stack(NetworkStack.of([stack.network(run)]), PAIR, SHORT, seed=4) for run in range(3)]
+        together = train_stack(stack, PAIR, SHORT, seed=4)
+        assert [each.losses[0].value for each in alone] == pytest.approx(
+            [loss.value for loss in together.losses], rel=1e-4
+        )
+
+
+class TestLearn:
+    def test_beats_linear_with_eighteen_neurons(self, found):
+        assert found.share_below(linear_loss()).value >= 0.75
+        assert found.losses[found.best].value < 0.6 * linear_loss()
+        assert found.stack.network(0).n_neurons == 18
+        assert inspect(found.stack.network(found.best)).n_pieces > 2
+
+    def test_untrained_networks_do_not(self):
+        assert learn(PAIR, (2, 9, 1), (1, 9, 2), n_runs=8, learning=SHORT).share_below(linear_loss()).value == 0
+
+    def test_one_decoder_neuron_never_beats_linear(self):
+        # Its reconstructions lie on a straight line, and the features vary as much across every line.
+        losses = learn(PAIR, (2, 9, 1), (1, 1, 2), n_runs=8, learning=Learning(n_steps=600)).losses
+        assert all(loss.z_score(linear_loss()) > -Z_BOUND for loss in losses)
+
+    def test_held_out_losses_are_those_of_the_network(self, found):
+        x = torch.rand(100_000, 2, generator=torch.Generator().manual_seed(99))
+        with torch.no_grad():
+            errors = (found.stack.network(2)(x) - x).square().mean(1)
+        other, mine = found.losses[2], errors.mean().item()
+        assert abs(other.value - mine) < Z_BOUND * np.hypot(other.standard_error, errors.std().item() / len(x) ** 0.5)
+        assert Z_BOUND * other.standard_error < 0.05 * other.value
+        assert other.count == 65536
+
+    def test_the_same_seed_gives_the_same_and_another_another(self):
+        first, again, other = (
+            learn(PAIR, (2, 4, 1), (1, 4, 2), n_runs=2, learning=SHORT, seed=seed).losses for seed in (1, 1, 2)
+        )
+        assert first == again != other
+
+    def test_progress_is_reported_to_its_end(self):
+        seen = []
+        learn(PAIR, (2, 4, 1), (1, 4, 2), n_runs=2, learning=SHORT, report=lambda *report: seen.append(report))
+        assert seen[-1][:2] == (30, 30)
+
+
+class TestLearnFrom:
+    def test_a_construction_gets_better_and_keeps_its_levels(self):
+        scheme = QuantizedPair(3, 0.1)
+        network = scheme.to_network("minimal")
+        after = learn_from([network], PAIR, learning=Learning(n_steps=1500, learning_rate=1e-3))
+        read = inspect(after.stack.network(0))
+        assert (read.kind, read.levels) == ("sawtooth", 3)
+        assert after.losses[0].value < 0.7 * scheme.expected_loss()
+        # The network that was given is as it was.
+        assert inspect(network).ramp == pytest.approx(0.1, rel=1e-5)
+
+    def test_rate_that_is_too_high_destroys_it(self):
+        after = learn_from(
+            [QuantizedPair(3, 0.1).to_network("minimal")], PAIR, learning=Learning(n_steps=300, learning_rate=1.0)
+        )
+        assert after.losses[0].value > linear_loss() / 2
+
+    def test_measured_before_training_it_is_the_scheme(self):
+        scheme = QuantizedPair(4, 0.05)
+        loss = held_out_losses(NetworkStack.of([scheme.to_network()]), PAIR, 200_000, seed=0)[0]
+        assert abs(loss.z_score(scheme.expected_loss())) < Z_BOUND
+        assert Z_BOUND * loss.standard_error < 0.05 * scheme.expected_loss()
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (
+            lambda: learn(PAIR, (3, 4, 1), (1, 4, 2)),
+            "`encoder` must begin and `decoder` end with 2 features, got 3 and 2",
+        ),
+        (
+            lambda: learn(PAIR, (2, 4, 1), (2, 4, 2)),
+            "`decoder` must begin with the encoder's 1 hidden dimensions, got 2",
+        ),
+        (lambda: learn(PAIR, (2,), (2,)), "`encoder` must have at least two widths"),
+        (lambda: learn(PAIR, (2, 0, 1), (1, 4, 2)), "`encoder` must be a whole number of at least 1, got 0"),
+        (lambda: learn(PAIR, (2, 4, 1), (1, 4, 2), n_runs=0), "`n_runs` must be a whole number of at least 1, got 0"),
+        (lambda: Learning(n_steps=0), "`n_steps` must be a whole number of at least 1, got 0"),
+        (lambda: Learning(n_held_out=1), "`n_held_out` must be a whole number of at least 2, got 1"),
+        (lambda: Learning(learning_rate=float("nan")), "`learning_rate` must be in .*got nan"),
+        (lambda: Learning(warm_up=1.0), r"`warm_up` must be in \[0, 1\), got 1"),
+        (
+            lambda: learn_from([QuantizedPair(2, 0.1).to_network()], SparseFeatures(3, 1.0)),
+            "must have 3 features, got 2",
+        ),
+        (
+            lambda: learn_from([QuantizedPair(levels, 0.1).to_network() for levels in (2, 3)], PAIR),
+            "`networks` must be of one shape, got 2",
+        ),
+    ],
+)
+def test_bad_input_is_refused(use, message):
+    with pytest.raises(ValueError, match=message):
+        use()
