@@ -7,12 +7,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from superposition.compression.fewest import linear_code_bound, smallest_network
     from superposition.compression.learning import Learned, Learning, learn, learn_from
     from superposition.compression.nesting import NestedScheme
     from superposition.compression.network import CompressionNetwork
     from superposition.compression.precision import Carried, best_at_precision, levels_carried, loss_at_precision
     from superposition.compression.reading import Reading, inspect
     from superposition.compression.scheme import BestLevels, QuantizedPair, best_levels, linear_loss
+    from superposition.compression.sparse import SparseConstruction, sparse_construction
 
 _HOME = {
     "BestLevels": "scheme",
@@ -23,14 +25,18 @@ _HOME = {
     "NestedScheme": "nesting",
     "QuantizedPair": "scheme",
     "Reading": "reading",
+    "SparseConstruction": "sparse",
     "best_at_precision": "precision",
     "best_levels": "scheme",
     "inspect": "reading",
     "learn": "learning",
     "learn_from": "learning",
     "levels_carried": "precision",
+    "linear_code_bound": "fewest",
     "linear_loss": "scheme",
     "loss_at_precision": "precision",
+    "smallest_network": "fewest",
+    "sparse_construction": "sparse",
 }
 
 __all__ = [
@@ -42,14 +48,18 @@ __all__ = [
     "NestedScheme",
     "QuantizedPair",
     "Reading",
+    "SparseConstruction",
     "best_at_precision",
     "best_levels",
     "inspect",
     "learn",
     "learn_from",
     "levels_carried",
+    "linear_code_bound",
     "linear_loss",
     "loss_at_precision",
+    "smallest_network",
+    "sparse_construction",
 ]
 
 
