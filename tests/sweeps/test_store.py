@@ -35,7 +35,7 @@ class Square(Cell):
 def put(store, cell, **changes):
     folder = store.workplace(cell.key)
     folder.mkdir(parents=True)
-    store.put(cell, {"square": cell.number**2, **changes}, folder, {"seconds": 1.0})
+    store.put(cell, compose(cell, {"square": cell.number**2, **changes}, {"seconds": 1.0}), folder)
 
 
 def test_a_stored_cell_is_read_back(store, complete):
@@ -72,7 +72,7 @@ def _write(root, numbers):
 def put_to(store, cell):
     folder = store.workplace(f"{cell.key}-{multiprocessing.current_process().pid}")
     folder.mkdir(parents=True)
-    store.put(cell, {"square": cell.number**2}, folder, {"seconds": 1.0})
+    store.put(cell, compose(cell, {"square": cell.number**2}, {"seconds": 1.0}), folder)
 
 
 def test_many_writers_leave_every_record_whole(store):
@@ -81,7 +81,7 @@ def test_many_writers_leave_every_record_whole(store):
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(300)
         assert writer.exitcode == 0
     assert [store.get(Square(float(k))).row["square"] for k in range(60)] == [float(k * k) for k in range(60)]
     assert list((store.root / "work").iterdir()) == []

@@ -1,7 +1,7 @@
 """Sweeps: cells to measure, the store of their rows, and executors that run what is missing."""
 
 from superposition.sweeps.cell import BatchCell, Cell, Row, Value, Workplace
-from superposition.sweeps.executors import Embedded, Executor
+from superposition.sweeps.executors import Embedded, Executor, LocalWorkers, RemoteScheduler, SlurmJobs
 from superposition.sweeps.rug import RugCell
 from superposition.sweeps.run import Result, run_sweep
 from superposition.sweeps.store import Store, StoredCell
@@ -13,10 +13,13 @@ __all__ = [
     "Cell",
     "Embedded",
     "Executor",
+    "LocalWorkers",
     "Plan",
+    "RemoteScheduler",
     "Result",
     "Row",
     "RugCell",
+    "SlurmJobs",
     "Store",
     "StoredCell",
     "StoredRun",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from superposition import _files
 from superposition.estimate import Estimate
 from superposition.sweeps import records
-from superposition.sweeps.cell import Cell, Row
+from superposition.sweeps.cell import Cell
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,13 +110,13 @@ class Store:
         """Returns the columns of a stored cell by its key."""
         return records.flat(records.read(self.root / "done" / measure / key / _RECORD))
 
-    def put(self, cell: Cell, row: Row, folder: Path, provenance: dict[str, Any]) -> None:
-        """Makes a folder that of a cell; the first of two writers wins.
+    def put(self, cell: Cell, record: dict[str, Any], folder: Path) -> None:
+        """Makes a folder, with a record, that of a cell; the first of two writers wins.
 
         Raises:
             OSError: The disk is full or the folder cannot be written; nothing is stored then.
         """
-        _files.write_json(folder / _RECORD, records.compose(cell, row, provenance))
+        _files.write_json(folder / _RECORD, record)
         target = self.folder(cell)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

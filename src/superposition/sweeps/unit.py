@@ -77,7 +77,7 @@ class Unit:
             if len(self.cells) > 1 and missing:
                 _files.write_json(folder / _MEMBERS, {"keys": [cell.key for cell in self.cells]})
             for cell, error in self._measure(missing, store, folder, report):
-                store.put_failure(cell, error, self._provenance(0.0))
+                store.put_failure(cell, error, self.provenance(0.0))
                 errors[cell.key] = records.describe(error)
             if not errors:
                 shutil.rmtree(folder)
@@ -105,12 +105,15 @@ class Unit:
             try:
                 place.folder.mkdir(exist_ok=True)
                 row = cell.row(place)
+                seconds = common + time.monotonic() - started
+                record = records.compose(cell, row, self.provenance(seconds))
             except Exception as error:
                 yield cell, error
-                continue
-            store.put(cell, row, place.folder, self._provenance(common + time.monotonic() - started))
+            else:
+                store.put(cell, record, place.folder)
 
-    def _provenance(self, seconds: float) -> dict[str, Any]:
+    def provenance(self, seconds: float) -> dict[str, Any]:
+        """Returns what runs where."""
         return {
             **_environment(),
             "threads": self.threads,

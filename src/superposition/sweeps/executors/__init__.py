@@ -2,5 +2,8 @@
 
 from superposition.sweeps.executors.base import Executor
 from superposition.sweeps.executors.embedded import Embedded
+from superposition.sweeps.executors.local import LocalWorkers
+from superposition.sweeps.executors.remote import RemoteScheduler
+from superposition.sweeps.executors.slurm import SlurmJobs
 
-__all__ = ["Embedded", "Executor"]
+__all__ = ["Embedded", "Executor", "LocalWorkers", "RemoteScheduler", "SlurmJobs"]

@@ -1,0 +1,86 @@
+"""Trivial cells that take a nap and log it, and the processes that the fault tests kill.
+
+python -m tests.sweeps.napping drive STORE LOG N SECONDS [SCHEDULER]
+python -m tests.sweeps.napping scheduler PORT
+python -m tests.sweeps.napping work ADDRESS
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, final
+
+from superposition.sweeps import Cell, RemoteScheduler, Store, Sweep, run_sweep
+
+
+@final
+@dataclass(frozen=True)
+class Nap(Cell):
+    measure: ClassVar[str] = "nap"
+    version: ClassVar[int] = 1
+    headline: ClassVar[tuple[str, ...]] = ("square",)
+
+    number: int
+    length: float
+    log: str
+
+    def content(self):
+        return {"number": self.number}
+
+    def row(self, place):
+        note(self.log, f"begin {self.number} {os.getpid()}")
+        time.sleep(self.length)
+        (place.folder / "data").write_bytes(bytes([self.number % 251]) * 1000)
+        note(self.log, f"end {self.number} {os.getpid()}")
+        if self.length < 0:
+            raise ValueError("a nap cannot be negative")
+        return {"square": self.number**2}
+
+
+def note(log, line):
+    """Appends a line, whole even if many processes do."""
+    handle = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(handle, f"{line}\n".encode())
+    finally:
+        os.close(handle)
+
+
+def naps(log, n, seconds):
+    return tuple(Nap(number, seconds, str(log)) for number in range(n))
+
+
+async def _schedule(port):
+    from distributed import Scheduler
+
+    async with Scheduler(host="127.0.0.1", port=port, dashboard=False) as scheduler:
+        await scheduler.finished()
+
+
+async def _work(address):
+    from distributed import Worker
+
+    while True:  # for as many schedulers as there will be
+        with contextlib.suppress(OSError, asyncio.TimeoutError, RuntimeError):
+            async with Worker(address, nthreads=1, memory_limit=0, dashboard=False) as worker:
+                await worker.finished()
+        await asyncio.sleep(0.02)
+
+
+if __name__ == "__main__":
+    import logging
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    match sys.argv[1:]:
+        case ["drive", store, log, n, seconds, *scheduler]:
+            sweep = Sweep(naps(log, int(n), float(seconds)))
+            result = run_sweep(sweep, Store(Path(store)), RemoteScheduler(scheduler[0]) if scheduler else None)
+            sys.exit(bool(result.missing))
+        case ["scheduler", port]:
+            asyncio.run(_schedule(int(port)))
+        case ["work", address]:
+            asyncio.run(_work(address))
