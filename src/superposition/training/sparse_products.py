@@ -14,8 +14,8 @@ _CACHE_BYTES = 2**21
 _COLUMN_BYTES = 2**19
 # What of a result is made at a time.
 _RESULT_BYTES = 2**22
-# Entries of a row in a block of the table that pay for adding up one row more.
-_WORTH_A_BLOCK = 6
+# Bytes that each value read from a block of the table has to stand for, to pay for adding up one row more.
+_WORTH_A_BLOCK = 24
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,16 @@ class SparseRows:
     def times(
         self, table: Float[Tensor, "columns width"], out: Float[Tensor, "rows width"]
     ) -> Float[Tensor, "rows width"]:
-        """Writes the product with a table to `out`, reading cache-sized parts of the table one after another."""
+        """Writes the product with a table to `out`, reading cache-sized parts of the table one after another.
+
+        The values are rounded to the table's precision; what is written keeps that of `out`.
+        """
         size = table.element_size()
         height = max(1, _CACHE_BYTES // (size * table.shape[1]))
         if len(table) <= height:
             return self._gather(table, out)
         if self.n_rows <= self.n_columns:
-            pays = len(self.columns) >= _WORTH_A_BLOCK * self.n_rows * self.n_columns / height
+            pays = size * len(self.columns) >= _WORTH_A_BLOCK * self.n_rows * self.n_columns / height
             return self._times_blocks(table, height, out) if pays else self._gather(table, out)
         width = max(64, _COLUMN_BYTES // (size * len(table)))
         for part, result in zip(torch.split(table, width, dim=1), torch.split(out, width, dim=1), strict=True):
@@ -103,7 +106,7 @@ class SparseRows:
                 table,
                 starts - first,
                 mode="sum",
-                per_sample_weights=self.values[first:last],
+                per_sample_weights=self.values[first:last].to(table.dtype),
                 include_last_offset=True,
             )
             result.add_(sums) if add else result.copy_(sums)

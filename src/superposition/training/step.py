@@ -88,6 +88,8 @@ class GradientStep:
         """The decoder's half of a dense step: returns the loss, sets the decoder's gradients and `slope_hidden`."""
         W_dec = self._factor("W_dec", self.model.W_dec)
         output = self._pre_activations(hidden, W_dec).relu_()
+        if self._is_rounded:
+            output = self._buffer("wide output", *x.shape).copy_(output)
         error = torch.sub(output, x, out=self._buffer("error", *x.shape))
         weighted = self._weighted(error)
         loss = torch.dot(error.view(-1), weighted.view(-1)) / x.numel()
@@ -98,29 +100,30 @@ class GradientStep:
     def _over_entries(self, batch: SparseBatch) -> Tensor:
         model = self.model
         x = SparseRows.of(batch.positions, batch.values, batch.shape)
-        hidden = x.times(model.W_enc.T, self._buffer("hidden", x.n_rows, model.n_hidden))
+        hidden = x.times(self._factor("W_enc", model.W_enc.T), self._buffer("hidden", x.n_rows, model.n_hidden))
         W_dec = self._factor("W_dec", model.W_dec)
         output = self._pre_activations(hidden, W_dec)
         is_on = torch.gt(output, 0, out=self._buffer("is_on", *batch.shape, dtype=torch.bool))
         flat = output.view(-1)
+        active = flat[batch.positions]
         # An active feature whose output is off is lost whole, and has no slope.
-        is_lost = flat[batch.positions] <= 0
+        is_lost = active <= 0
         lost = batch.values[is_lost]
         loss = torch.dot(lost, self._weighted(lost, batch.positions[is_lost]))
         # Errors where the output is on; what stands elsewhere is not read.
-        flat.index_add_(0, batch.positions, batch.values, alpha=-1)
+        flat.index_copy_(0, batch.positions, (active - batch.values).to(flat.dtype))
         if self._is_sparse(int(is_on.count_nonzero()), batch):
             on = where_true(is_on)
-            error = flat[on]
+            error = flat[on].to(model.W_enc.dtype)
             weighted = self._weighted(error, on)
-            slope_hidden = self._decoder_gradients_over_entries(on, weighted, hidden)
+            slope_hidden = self._decoder_gradients_over_entries(on, weighted, hidden, W_dec)
         else:
-            error = output.mul_(is_on)
+            error = torch.mul(output, is_on, out=self._buffer("error", *batch.shape))
             weighted = self._weighted(error)
             slope_hidden = self._buffer("slope_hidden", *hidden.shape)
             self._decoder_gradients(weighted, hidden, W_dec, slope_hidden)
         loss += torch.dot(error.view(-1), weighted.view(-1))
-        x.transposed().times(slope_hidden, self._gradient(model.W_enc).T)
+        x.transposed().times(self._factor("slope_hidden", slope_hidden), self._gradient(model.W_enc).T)
         return loss / output.numel()
 
     def _decoder_gradients(self, slope: Tensor, hidden: Tensor, W_dec: Tensor, slope_hidden: Tensor) -> None:
@@ -133,22 +136,19 @@ class GradientStep:
         self._product(slope.T, scaled, self._gradient(model.W_dec))
         self._product(slope, W_dec, slope_hidden).mul_(scale)
 
-    def _decoder_gradients_over_entries(self, on: Tensor, slope: Tensor, hidden: Tensor) -> Tensor:
+    def _decoder_gradients_over_entries(self, on: Tensor, slope: Tensor, hidden: Tensor, W_dec: Tensor) -> Tensor:
         """The same from the weighted errors at the positions of the outputs that are on; returns the hidden layer's."""
         model, shape = self.model, (len(hidden), self.model.n_features)
         rows = SparseRows.of(on, slope * (2 / (shape[0] * shape[1])), shape)
         columns = rows.transposed()
-        columns.times(hidden, self._gradient(model.W_dec))
+        columns.times(self._factor("hidden", hidden), self._gradient(model.W_dec))
         self._gradient(model.b_dec).copy_(columns.row_sums())
-        return rows.times(model.W_dec, self._buffer("slope_hidden", *hidden.shape))
+        return rows.times(W_dec, self._buffer("slope_hidden", *hidden.shape))
 
     def _pre_activations(self, hidden: Tensor, W_dec: Tensor) -> Tensor:
-        """Returns W_dec hidden + b_dec."""
-        model = self.model
-        output = self._buffer("output", len(hidden), model.n_features)
-        if not self._is_rounded:
-            return torch.addmm(model.b_dec, hidden, W_dec.T, out=output)
-        return self._product(self._factor("hidden", hidden), W_dec.T, output).add_(model.b_dec)
+        """Returns W_dec hidden + b_dec in the precision of the factors."""
+        output = self._buffer("output", len(hidden), len(W_dec), dtype=W_dec.dtype)
+        return torch.addmm(self.model.b_dec.to(W_dec.dtype), self._factor("hidden", hidden), W_dec.T, out=output)
 
     def _weighted(self, error: Tensor, positions: Tensor | None = None) -> Tensor:
         """Returns errors times importances; flat positions say which errors they are, if not all."""
