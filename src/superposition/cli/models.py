@@ -19,7 +19,9 @@ from superposition.cli.tables import (
 )
 
 if TYPE_CHECKING:
-    from superposition.training import Run
+    import torch
+
+    from superposition.training import Run, TrainingConfig
 
 # Of more dimensions than these the eigenvalues take minutes.
 _LARGEST_SPECTRUM = 2048
@@ -30,7 +32,8 @@ _LARGEST_SPECTRUM = 2048
 class Train(Sized):
     """Train an autoencoder; print its held-out loss and symmetry beside the prediction.
 
-    With --out, Ctrl-C saves a checkpoint and --resume goes on from it, bit for bit.
+    With --out, Ctrl-C saves a checkpoint and --resume goes on from it, bit for bit. Several GPUs share every batch:
+    torchrun --nproc-per-node 4 -m superposition train --device cuda …
     """
 
     out: Path | None = None
@@ -55,35 +58,48 @@ class Train(Sized):
 
     def run(self) -> int:
         """Trains, saves and prints a summary."""
-        from superposition.models import Autoencoder
-        from superposition.training import TrainingConfig, train
-        from superposition.training.config import INITIALIZATION, Protocol
+        from superposition.training import TrainingConfig
+        from superposition.training.ranks import Ranks, launched
 
         config = TrainingConfig.named(self.protocol).replace(batch_size=self.batch_size, precision=self.precision)
         if self.n_steps is not None:
             config = config.replace(n_steps=self.n_steps)
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
-        features, width, device = self.features(), self.width(), _device(self.device)
+        with launched(_device(self.device)) as device:
+            return self._train(config, device, speaks=Ranks.current(device).is_first)
+
+    def _train(self, config: "TrainingConfig", device: "torch.device", *, speaks: bool) -> int:
+        """Trains on a device; the first of several processes speaks."""
+        from superposition.models import Autoencoder
+        from superposition.training import TrainingConfig, train
+        from superposition.training.config import INITIALIZATION, Protocol
+
+        features, width = self.features(), self.width()
 
         def train_by(protocol: Protocol, config: TrainingConfig, **folder: Any) -> "Run":
             initialization = INITIALIZATION[protocol]
             model = Autoencoder(self.n_features, width, seed=self.seed, initialization=initialization).to(device)
             seed, n_held_out = self.seed, self.n_held_out
-            return train(model, features, config, seed=seed, progress=True, n_held_out=n_held_out, **folder)
+            return train(model, features, config, seed=seed, progress=speaks, n_held_out=n_held_out, **folder)
 
         try:
             run = train_by(self.protocol, config, folder=self.out, resume=self.resume)
         except KeyboardInterrupt:
-            if self.out is not None and self.out.exists():
+            if speaks and self.out is not None and self.out.exists():
                 print(
                     f"interrupted; {self.out} holds a checkpoint: the same command with --resume goes on",
                     file=sys.stderr,
                 )
             return INTERRUPTED
-        result = _summarise(run, self.out)
+        runs: dict[str, Run] = {self.protocol: run}
         if self.protocol == "paper" and self.compare:
-            _compare({"paper": run, "default": train_by("default", TrainingConfig(batch_size=self.batch_size))})
+            runs["default"] = train_by("default", TrainingConfig(batch_size=self.batch_size))
+        if not speaks:
+            return 0
+        result = _summarise(run, self.out)
+        if len(runs) > 1:
+            _compare(runs)
         return result
 
 

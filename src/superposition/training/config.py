@@ -110,7 +110,9 @@ class TrainingConfig:
         """Returns the protocol of that name."""
         if protocol not in (known := get_args(Protocol)):
             raise ValueError(f"`protocol` must be one of {', '.join(known)}, got {protocol!r}")
-        return {"default": cls, "fast": cls.fast, "paper": cls.paper}[protocol]()
+        if protocol == "default":
+            return cls()
+        return cls.fast() if protocol == "fast" else cls.paper()
 
     def replace(self, **changes: object) -> Self:
         """Returns a copy with some fields changed."""

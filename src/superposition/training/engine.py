@@ -12,6 +12,7 @@ from superposition.features import SparseFeatures
 from superposition.features.sampling import SparseBatch
 from superposition.models import Autoencoder
 from superposition.training.config import TrainingConfig
+from superposition.training.ranks import ALONE, Ranks
 from superposition.training.step import GradientStep
 
 _AVERAGES = {"mean": "exp_avg", "square": "exp_avg_sq"}
@@ -37,10 +38,12 @@ class Engine(Protocol):
 
 
 class OneModel:
-    """One model: its own step and torch's fused Adam."""
+    """One model: its own step and torch's fused Adam; each of several processes does its share of a batch."""
 
-    def __init__(self, model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> None:
-        self._config = config
+    def __init__(
+        self, model: Autoencoder, features: SparseFeatures, config: TrainingConfig, ranks: Ranks = ALONE
+    ) -> None:
+        self._config, self._ranks = config, ranks
         self._peak = _peak_rate(model, features, config)
         self._step = GradientStep(model, features, config.precision)
         self._parameters = self._step.parameters
@@ -51,7 +54,10 @@ class OneModel:
     def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
         """Does a step on a batch; returns each model's loss before it."""
         self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
-        loss = self._step(batch)
+        share = self._ranks.share(batch)
+        loss = self._step(share)
+        gradients = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
+        self._ranks.average([loss, *gradients], share.shape[0], batch.shape[0])
         if self._config.tied:
             _tie_gradients(self._step.model)
         self._optimizer.step()

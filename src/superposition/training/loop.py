@@ -1,5 +1,6 @@
 """The training loop: fresh batches, an engine that learns from them, resumable bit for bit."""
 
+import signal
 import time
 from collections.abc import Sequence
 from math import isfinite
@@ -20,6 +21,7 @@ from superposition.theory import weighted_linear_loss
 from superposition.training import checkpoint, storage
 from superposition.training.config import TrainingConfig
 from superposition.training.engine import Engine, ManyModels, OneModel
+from superposition.training.ranks import ALONE, Ranks
 from superposition.training.result import Curve, Run, Stopped
 
 _REASONS: tuple[Stopped, ...] = get_args(Stopped)
@@ -47,6 +49,9 @@ def train(
 
     The batch of a step is drawn from (seed, step) alone, so a resumed run sees the same batches and ends with
     the same weights, bit for bit on the same machine and number of threads.
+
+    Where `torch.distributed` is set up, its processes share out every batch. All call this with the same arguments,
+    and the first one writes the files; they see the same samples as one process would.
 
     Args:
         model: Trained in place, on its own device.
@@ -87,13 +92,20 @@ def train(
     seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
     config = config or TrainingConfig()
     _check_start(model, features, config)
-    loop = _Loop([model], OneModel(model, features, config), features, config, seed)
+    ranks = Ranks.current(model.W_enc.device)
+    if config.batch_size < ranks.size:
+        raise ValueError(
+            f"`batch_size` must be at least the number of processes, {ranks.size}, got {config.batch_size}"
+        )
+    loop = _Loop([model], OneModel(model, features, config, ranks), features, config, seed, ranks)
     report = progress if callable(progress) else silent
-    if folder is None:
+    if folder is None or not ranks.is_first:
+        loop.start_as_first()
         return _finish(loop, report, n_held_out)[0]
     folder = _files.vacant(Path(folder))
     with _files.locked(folder):
         loop.keep_in(storage.open_folder(folder, resume=resume))
+        loop.start_as_first()
         (run,) = _finish(loop, report, n_held_out)
         storage.save_run(run, folder)
     return run
@@ -188,8 +200,9 @@ class _Loop:
         features: SparseFeatures,
         config: TrainingConfig,
         seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self._engine = engine
+        self._engine, self._ranks = engine, ranks
         self.models, self.features, self.config, self.seed = models, features, config, seed
         self.step = 0
         self.losses = torch.zeros(config.n_steps, len(models))
@@ -211,6 +224,16 @@ class _Loop:
         self._ends = tensors["ends"]
         self._engine.restore(tensors, self.step)
 
+    def start_as_first(self) -> None:
+        """Takes over the state of the first of several processes."""
+        if self._ranks.size == 1:
+            return
+        self.step = self._ranks.highest(self.step)
+        mine = {"losses": self.losses, "ends": self._ends, **self._engine.state()}
+        tensors = {name: self._ranks.copy_from_first(tensor) for name, tensor in mine.items()}
+        self.losses, self._ends = tensors["losses"], tensors["ends"]
+        self._engine.restore(tensors, self.step)
+
     def run(self, report: Report) -> list[tuple[Stopped, int]]:
         """Trains until the protocol stops every model; returns why and after how many steps."""
         while not self._is_over():  # once, unless a signal's own handler lets the process go on
@@ -227,6 +250,7 @@ class _Loop:
             while not self._is_over():
                 self._advance()
                 self._note_ends()
+                signals.pending = self._agreed(signals.pending)
                 if self.step % _REPORT_EVERY == 0 or self.step == self.config.n_steps:
                     report(self.step, total, f"loss {float(self._recent(_REPORT_EVERY).mean()):.4e}")
                 now = time.monotonic()
@@ -239,6 +263,10 @@ class _Loop:
             if self._folder and self._is_over():
                 # What follows, the held-out loss and the final files, can be repeated from here.
                 self._save(self._folder)
+
+    def _agreed(self, pending: signal.Signals | None) -> signal.Signals | None:
+        """Returns a signal that any of several processes has got, so that all stop after the same step."""
+        return signal.Signals(number) if (number := self._ranks.highest(pending or 0)) else None
 
     def _save(self, folder: Path) -> None:
         tensors = {"losses": self.losses[: self.step], "ends": self._ends, **self._engine.state()}
