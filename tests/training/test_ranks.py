@@ -89,6 +89,6 @@ def test_shares_are_the_whole_batch(n_samples, size):
 
 
 def test_a_batch_smaller_than_the_number_of_processes_is_refused(monkeypatch):
-    monkeypatch.setattr(Ranks, "current", classmethod(lambda cls, device: cls(0, 2, device)))
+    monkeypatch.setattr(Ranks, "current", classmethod(lambda cls, device: cls(0, 2, str(device))))
     with pytest.raises(ValueError, match="`batch_size` must be at least the number of processes, 2, got 1"):
         train(Autoencoder(6, 2), SparseFeatures(6, 0.2), TrainingConfig(batch_size=1))
