@@ -21,10 +21,11 @@ from tests.sweeps.conftest import CELL
         {"n_hidden": 5},
         {"probability": 0.2},
         {"protocol": "paper"},
+        {"protocol": "fast"},
         {"n_steps": 31},
         {"n_held_out": 201},
         {"seed": 1},
-        {"importance_exponent": 0.5},
+        {"relative_importance": 0.5},
         {"batch_size": 512},
         {"learning_rate": 0.1},
         {"rate_cap": 0.1},
@@ -47,7 +48,7 @@ def test_cells_that_train_alike_share_their_key():
 
 
 def test_the_key_is_stable():
-    assert TrainedCell(128, 32, 0.045).key == "68e1f14f2cc4c686c4c1"
+    assert TrainedCell(128, 32, 0.045).key == "4f3bcb634045141d0e43"
 
 
 @pytest.mark.parametrize(
@@ -59,8 +60,8 @@ def test_the_key_is_stable():
         ({"probability": 0.0}, r"`probability` must be in \(0, 1\], got 0"),
         ({"seed": -1}, "`seed` must be"),
         ({"n_held_out": 0}, "`n_held_out` must be"),
-        ({"importance_exponent": -0.5}, "`importance_exponent` must be"),
-        ({"importance_exponent": float("nan")}, "`importance_exponent` must be"),
+        ({"relative_importance": -0.5}, "`relative_importance` must be"),
+        ({"relative_importance": float("nan")}, "`relative_importance` must be"),
         ({"batch_size": 0}, "`batch_size` must be"),
         ({"learning_rate": 0.0}, "`learning_rate` must be"),
     ],
@@ -71,8 +72,8 @@ def test_a_model_that_cannot_exist_is_refused(change, message):
 
 
 def test_optional_fields_reach_features_and_configuration():
-    cell = dataclasses.replace(CELL, importance_exponent=0.5, batch_size=64, learning_rate=0.1, rate_cap=0.3)
-    assert cell.features() == SparseFeatures(16, 0.1, importance=np.arange(1, 17) ** -0.5)
+    cell = dataclasses.replace(CELL, relative_importance=0.5, batch_size=64, learning_rate=0.1, rate_cap=0.3)
+    assert cell.features() == SparseFeatures(16, 0.1, importance=np.repeat([1.0, 0.5], 8))
     assert cell.config() == TrainingConfig(n_steps=30, batch_size=64, learning_rate=0.1, rate_cap=0.3)
     assert dataclasses.replace(CELL, protocol="paper", stop_window=10).config() == TrainingConfig.paper().replace(
         n_steps=30, stop_window=10
@@ -108,7 +109,7 @@ def test_the_row_is_what_the_library_measures(store, complete):
 
 
 def test_a_cell_of_unequal_importance_is_held_against_the_best_allocation(store, complete):
-    cell = dataclasses.replace(CELL, importance_exponent=1.0)
+    cell = dataclasses.replace(CELL, relative_importance=0.5)
     complete(store, cell)
     assert store.get(cell).row["mean_field_loss"] == theory.allocate(cell.features(), 4).loss
 

@@ -42,7 +42,8 @@ class TrainedCell(BatchCell):
         n_steps: Steps of the default protocol (the most steps of the paper's), its own number if not given.
         n_held_out: Samples behind the held-out loss.
         seed: Seed of weights, batches and held-out samples.
-        importance_exponent: α ≥ 0; feature i = 1 … n counts i^−α in the loss.
+        relative_importance: α ≥ 0; features of the second half, from n/2 on, count α in the loss, the others 1
+            (appendix H, eq. 47).
         batch_size: Samples a step, the protocol's own number if not given.
         learning_rate: Peak rate times √n_features, the protocol's own if not given.
         rate_cap: Peak rate times √(n_hidden·n_features·p), the protocol's own if not given.
@@ -60,11 +61,11 @@ class TrainedCell(BatchCell):
     n_features: int
     n_hidden: int
     probability: float
-    protocol: Literal["default", "paper"] = "default"
+    protocol: Literal["default", "fast", "paper"] = "default"
     n_steps: int | None = None
     n_held_out: int = 100_000
     seed: int = 0
-    importance_exponent: float = 0.0
+    relative_importance: float = 1.0
     batch_size: int | None = None
     learning_rate: float | None = None
     rate_cap: float | None = None
@@ -72,24 +73,32 @@ class TrainedCell(BatchCell):
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
-        _checks.hidden_width(self.n_hidden, _checks.whole_number("n_features", self.n_features))
-        _checks.probability(self.probability)
-        _checks.whole_number("n_held_out", self.n_held_out)
-        _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1)
-        _checks.in_interval("importance_exponent", self.importance_exponent, 0, np.inf, open_high=True)
+        n = _checks.whole_number("n_features", self.n_features)
+        plain = {
+            "n_features": n,
+            "n_hidden": _checks.hidden_width(self.n_hidden, n),
+            "probability": float(_checks.probability(self.probability)),
+            "n_held_out": _checks.whole_number("n_held_out", self.n_held_out),
+            "seed": _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1),
+            "relative_importance": float(
+                _checks.in_interval("relative_importance", self.relative_importance, 0, np.inf, open_high=True)
+            ),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
         self.config()  # which checks the rest
 
     def content(self) -> dict[str, Any]:
         """Returns the sizes and seeds, and all that the training configuration comes to."""
         training = {name: str(value) for name, value in asdict(self.config()).items()}
-        names = ("n_features", "n_hidden", "probability", "n_held_out", "seed", "importance_exponent")
+        names = ("n_features", "n_hidden", "probability", "n_held_out", "seed", "relative_importance")
         return {**{name: getattr(self, name) for name in names}, "initialization": self._start(), "training": training}
 
     def features(self) -> SparseFeatures:
         """Returns the features the model sees."""
-        if not self.importance_exponent:
+        if self.relative_importance == 1:
             return SparseFeatures(self.n_features, self.probability)
-        importance = np.arange(1.0, self.n_features + 1) ** -self.importance_exponent
+        importance = np.where(np.arange(self.n_features) < self.n_features // 2, 1.0, self.relative_importance)
         return SparseFeatures(self.n_features, self.probability, importance=importance)
 
     def model(self) -> "Autoencoder":
