@@ -11,7 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from superposition import compression, diagnostics, features, models, theory, training
+    from superposition import compression, decoders, diagnostics, features, models, sensing, theory, training
+    from superposition.decoders import compare_decoders, fit_decoder
     from superposition.diagnostics import held_out_loss, predicted_symmetry, symmetry, symmetry_of_weights
     from superposition.estimate import Estimate
     from superposition.features import (
@@ -52,6 +53,8 @@ _HOME = {
     "hadamard_transform": "models",
     "load": "models",
     "save": "models",
+    "compare_decoders": "decoders",
+    "fit_decoder": "decoders",
     "held_out_loss": "diagnostics",
     "predicted_symmetry": "diagnostics",
     "symmetry": "diagnostics",
@@ -62,7 +65,7 @@ _HOME = {
     "train": "training",
     "train_many": "training",
 }
-_ROOMS = ("compression", "diagnostics", "features", "models", "theory", "training")
+_ROOMS = ("compression", "decoders", "diagnostics", "features", "models", "sensing", "theory", "training")
 
 __all__ = [
     "Autoencoder",
@@ -80,9 +83,12 @@ __all__ = [
     "SparseFeatures",
     "TrainingConfig",
     "Uniform",
+    "compare_decoders",
     "compression",
+    "decoders",
     "diagnostics",
     "features",
+    "fit_decoder",
     "fit_rug",
     "hadamard_transform",
     "held_out_loss",
@@ -90,6 +96,7 @@ __all__ = [
     "models",
     "predicted_symmetry",
     "save",
+    "sensing",
     "symmetry",
     "symmetry_of_weights",
     "theory",

@@ -2,6 +2,7 @@
 
 from superposition.models.autoencoder import Autoencoder
 from superposition.models.base import Model
+from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder, encoder_of
 from superposition.models.frames import projection_root, realise
 from superposition.models.hadamard import hadamard_transform
 from superposition.models.linear import LinearAutoencoder
@@ -10,10 +11,14 @@ from superposition.models.storage import Loaded, load, load_with_features, save
 
 __all__ = [
     "Autoencoder",
+    "DenseEncoder",
+    "Encoder",
     "LinearAutoencoder",
     "Loaded",
     "Model",
     "PersianRug",
+    "RugEncoder",
+    "encoder_of",
     "hadamard_transform",
     "load",
     "load_with_features",

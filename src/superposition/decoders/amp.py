@@ -1,0 +1,78 @@
+"""Approximate message passing, for encoders of independent entries."""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import final
+
+import torch
+from torch import Tensor
+
+from superposition.decoders.base import Decoded
+from superposition.decoders.denoiser import denoiser
+from superposition.decoders.state import MessagePassing, started
+from superposition.features import SparseFeatures
+from superposition.models.encoders import Encoder
+from superposition.theory import state_evolution
+
+# Squared norms of N(0, 1/m) columns spread by √(2/m) around 1: their mean by √(2/(mn)).
+_NORM_SPREAD = 6.0
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class AMP(MessagePassing):
+    """x ← E[x | x + W_encᵀ z], z ← hidden − W_enc x + z ⟨η′⟩/δ, the noise in the argument taken as ‖z‖²/n_hidden.
+
+    Its analysis is for independent Gaussian entries of variance 1/n_hidden. Columns must have norms of about 1; on
+    other encoders, a rug's or a trained one's, it may diverge, and says so. The noise need not be known: what is known
+    of it bounds the estimate from below.
+
+    Raises (when called):
+        ValueError: The features are not symmetric, or the columns have other norms.
+
+    Reference: Donoho, Maleki and Montanari 2009; Rangan 2011.
+    """
+
+    def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
+        """Decodes a batch."""
+        features.check_symmetric("AMP")
+        _check_norms(encoder)
+        ratio = encoder.n_hidden / encoder.n_features
+        eta = denoiser(features.law, float(features.probability))
+        progress = started(hidden, encoder, features, self.tolerance)
+        x, y = progress.x.clone(), hidden
+        z = y - encoder.encode(x)
+        for _ in range(self.n_steps):
+            noise = z.double().square().mean(dim=1).clamp(min=max(self.noise_variance or 0.0, 1e-60))
+            estimate, loss = eta(encoder.adjoint(z).add_(x), noise.sqrt())
+            on = progress.advance(estimate, loss, noise)
+            memory = (loss / noise / ratio).to(z)
+            if on is not None:
+                estimate, x, y, z, memory = (part[on] for part in (estimate, x, y, z, memory))
+            if not len(z):
+                break
+            following = y - encoder.encode(estimate) + z * memory[:, None]
+            x = torch.lerp(estimate, x, self.damping) if self.damping else estimate
+            z = torch.lerp(following, z, self.damping) if self.damping else following
+        return progress.result(x, hidden, encoder)
+
+    def predicted_loss(self, encoder: Encoder, features: SparseFeatures, noise: float) -> float | None:  # noqa: ARG002
+        """Returns None: what the encoder was drawn from is not to be seen from it."""
+        return None
+
+
+def gaussian_prediction(ratio: float, features: SparseFeatures, noise: float) -> float:
+    """Returns the loss that AMP reaches on Gaussian encoders (n → ∞)."""
+    return float(state_evolution(ratio, features.probability, noise, law=features.law).reached_loss)
+
+
+def _check_norms(encoder: Encoder) -> None:
+    """Raises ValueError unless columns have norms of about 1."""
+    squares = encoder.column_norms().double() ** 2
+    spread = _NORM_SPREAD * sqrt(2 / encoder.n_hidden)
+    low, high = float(squares.min().sqrt()), float(squares.max().sqrt())
+    if not (1 - spread <= low**2 and high**2 <= 1 + spread):
+        raise ValueError(
+            f"`W_enc` must have columns of norm about 1 for AMP, got norms from {low:.3g} to {high:.3g}: divide W_enc "
+            "and hidden by the typical norm, or use OAMP"
+        )

@@ -1,0 +1,71 @@
+"""Fits a decoder's parameters to an encoder."""
+
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from superposition import _checks
+from superposition._random import torch_generator
+from superposition.decoders.base import Decoder, check_same_size
+from superposition.decoders.elementwise import Calibration, Elementwise
+from superposition.features import SparseFeatures
+from superposition.models import Model
+from superposition.models.encoders import Encoder, encoder_of
+
+Kind = TypeVar("Kind", bound=Decoder)
+
+# Entries of a calibration sample: the loss then differs from the best by a share of about 1e-5.
+_ENTRIES = 2**21
+
+
+def fit_decoder(
+    decoder: Kind,
+    encoder: "Encoder | Model | Float[Tensor, 'n_hidden n_features']",
+    features: SparseFeatures,
+    *,
+    noise_variance: float = 0.0,
+    n_samples: int | None = None,
+    seed: int = 0,
+) -> Kind:
+    """The decoder with the best parameters for an encoder: scale, bias, threshold or gate, k if it has none, and W_dec.
+
+    W_dec is the linear part of least interference (the transposed encoder of a tight frame). The others minimise the
+    squared error on a sample exactly, over all thresholds that tell its entries apart. Decoders without such parameters
+    are returned as they are.
+
+    Args:
+        decoder: What to fit; a TopK keeps its k if it has one.
+        encoder: An encoder, a model or a matrix W_enc.
+        features: What it is used on.
+        noise_variance: s² ≥ 0 of noise on the hidden activations, feature units squared.
+        n_samples: Size of the sample; two million entries if not given.
+        seed: Seed of the sample.
+
+    Raises:
+        ValueError: Sizes do not match, or an argument is out of range.
+    """
+    encoder = encoder_of(encoder)
+    check_same_size(encoder, features)
+    noise = float(_checks.finite("noise_variance", noise_variance, non_negative=True))
+    if not isinstance(decoder, Elementwise):
+        return decoder
+    count = (
+        max(32, _ENTRIES // features.n_features) if n_samples is None else _checks.whole_number("n_samples", n_samples)
+    )
+    x, hidden = observed(encoder, features, count, noise, seed, "calibration")
+    return decoder.fitted(Calibration.of(x, hidden, encoder, features, noise))
+
+
+def observed(
+    encoder: Encoder, features: SparseFeatures, n_samples: int, noise: float, seed: int, *purpose: str | int
+) -> tuple[Float[Tensor, "batch n_features"], Float[Tensor, "batch n_hidden"]]:
+    """Returns a batch of features and their noisy hidden activations."""
+    generator = torch_generator(seed, *purpose)
+    x = features.sample(n_samples, generator, dtype=encoder.column_norms().dtype)
+    with torch.no_grad():
+        hidden = encoder.encode(x)
+    if noise:
+        hidden = hidden + noise**0.5 * torch.randn(hidden.shape, generator=generator, dtype=hidden.dtype)
+    return x, hidden

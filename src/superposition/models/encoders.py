@@ -1,0 +1,265 @@
+"""Encoders as linear operators, W_enc by products with it: dense, or a Persian Rug's by fast transforms."""
+
+import abc
+from dataclasses import dataclass
+from functools import cached_property
+from math import pi, sqrt
+from typing import Self, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from superposition import _checks
+from superposition._random import torch_generator
+from superposition.models.autoencoder import Autoencoder
+from superposition.models.base import Model
+from superposition.models.hadamard import hadamard_transform
+from superposition.models.linear import LinearAutoencoder
+from superposition.models.rug import PersianRug
+
+# An eigenvalue below this share of the largest is none.
+_RANK = {torch.float32: 1e-6, torch.float64: 1e-12}
+
+
+class Encoder(abc.ABC):
+    """A map hidden = W_enc x, known by its products.
+
+    Attributes:
+        n_features: Number of features.
+        n_hidden: Width of the bottleneck.
+    """
+
+    n_features: int
+    n_hidden: int
+
+    # Whether W_enc W_encᵀ = (n_features/n_hidden) I and all columns have norm 1.
+    is_tight = False
+
+    @abc.abstractmethod
+    def encode(self, x: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_hidden"]:
+        """Returns W_enc x."""
+
+    @abc.abstractmethod
+    def adjoint(self, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch n_features"]:
+        """Returns W_encᵀ hidden."""
+
+    @abc.abstractmethod
+    def column_norms(self) -> Float[Tensor, " n_features"]:
+        """Returns the norm of every column."""
+
+    @abc.abstractmethod
+    def columns(self, index: Int[Tensor, "*some"]) -> Float[Tensor, "*some n_hidden"]:
+        """Returns columns of W_enc, each along the last axis."""
+
+    @abc.abstractmethod
+    def gram(self, index: Int[Tensor, "batch k"]) -> Float[Tensor, "batch k k"]:
+        """Returns the inner products of chosen columns, of one choice a sample."""
+
+    @abc.abstractmethod
+    def diagonalised(self) -> "Diagonalised":
+        """Returns the encoder after the rotation of the hidden space that makes its rows orthogonal."""
+
+    def residual_norm(
+        self, hidden: Float[Tensor, "batch n_hidden"], x: Float[Tensor, "batch n_features"]
+    ) -> Float[Tensor, " batch"]:
+        """Returns ‖hidden − W_enc x‖/‖hidden‖, and 0 where both are 0."""
+        size: Tensor = torch.linalg.vector_norm(hidden, dim=1)
+        rest: Tensor = torch.linalg.vector_norm(hidden - self.encode(x), dim=1)
+        return rest / torch.where(size > 0, size, 1.0)
+
+
+@dataclass(frozen=True)
+class Diagonalised:
+    """An encoder B = Uᵀ W_enc with B Bᵀ = diag(spectrum), of as many rows as W_enc has rank.
+
+    Attributes:
+        encoder: B.
+        spectrum: Eigenvalues of W_enc W_encᵀ, positive, shape (rank,).
+        rotation: U, shape (n_hidden, rank); None for the identity.
+    """
+
+    encoder: Encoder
+    spectrum: Float[Tensor, " rank"]
+    rotation: Float[Tensor, "n_hidden rank"] | None
+
+    def rotate(self, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch rank"]:
+        """Returns Uᵀ hidden."""
+        return hidden if self.rotation is None else hidden @ self.rotation
+
+
+@final
+class DenseEncoder(Encoder):
+    """An encoder given by its matrix.
+
+    Args:
+        W_enc: Shape (n_hidden, n_features), finite.
+
+    >>> DenseEncoder(torch.eye(2)).encode(torch.tensor([[1.0, 2.0]]))
+    tensor([[1., 2.]])
+    """
+
+    def __init__(self, W_enc: Float[Tensor, "n_hidden n_features"]) -> None:
+        if W_enc.ndim != 2 or not W_enc.is_floating_point():
+            raise ValueError(
+                f"`W_enc` must be a real matrix of shape (n_hidden, n_features), got shape {tuple(W_enc.shape)} "
+                f"of {W_enc.dtype}"
+            )
+        if not bool(torch.isfinite(W_enc).all()):
+            raise ValueError("`W_enc` must be finite, got NaN or an infinite entry")
+        self.n_hidden, self.n_features = W_enc.shape
+        self.W_enc = W_enc.detach()
+
+    @classmethod
+    def gaussian(cls, n_features: int, n_hidden: int, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Self:
+        """Returns an encoder of independent entries N(0, 1/n_hidden)."""
+        n_features = _checks.whole_number("n_features", n_features)
+        n_hidden = _checks.hidden_width(n_hidden, n_features)
+        generator = torch_generator(seed, "gaussian encoder")
+        return cls(torch.randn(n_hidden, n_features, generator=generator, dtype=dtype) / sqrt(n_hidden))
+
+    @classmethod
+    def harmonic(cls, n_features: int, n_hidden: int, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Self:
+        """Returns an equal-norm tight frame of any size: cosines and sines of drawn frequencies, of unit columns.
+
+        Raises:
+            ValueError: `n_hidden` is odd and n_features is too, so that no real row stands without its pair.
+        """
+        n_features = _checks.whole_number("n_features", n_features)
+        n_hidden = _checks.hidden_width(n_hidden, n_features)
+        rows: list[Tensor] = []
+        place = torch.arange(n_features, dtype=torch.float64)
+        if n_hidden % 2:
+            if n_features % 2 and n_hidden < n_features:
+                raise ValueError(f"`n_hidden` must be even where n_features = {n_features} is odd, got {n_hidden}")
+            # The row of no pair: constant, or alternating.
+            rows.append(torch.ones(n_features) if n_features % 2 else 1 - 2 * (place % 2))
+        n_pairs = (n_features - 1) // 2
+        wanted = n_hidden // 2
+        if wanted > n_pairs:  # n_hidden = n_features, even
+            rows += [torch.ones(n_features), 1 - 2 * (place % 2)]
+            wanted -= 1
+        chosen = 1 + torch.randperm(n_pairs, generator=torch_generator(seed, "harmonic frame"))[:wanted]
+        angle = (2 * pi / n_features) * (chosen[:, None] * place % n_features)
+        rows += [*(sqrt(2) * torch.cos(angle)), *(sqrt(2) * torch.sin(angle))]
+        return cls((torch.stack([row.double() for row in rows]) / sqrt(n_hidden)).to(dtype))
+
+    def encode(self, x: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_hidden"]:
+        """Returns W_enc x."""
+        return x @ self.W_enc.T
+
+    def adjoint(self, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch n_features"]:
+        """Returns W_encᵀ hidden."""
+        return hidden @ self.W_enc
+
+    def column_norms(self) -> Float[Tensor, " n_features"]:
+        """Returns the norm of every column."""
+        return self._norms
+
+    def columns(self, index: Int[Tensor, "*some"]) -> Float[Tensor, "*some n_hidden"]:
+        """Returns columns of W_enc, each along the last axis."""
+        return self._by_feature[index]
+
+    def gram(self, index: Int[Tensor, "batch k"]) -> Float[Tensor, "batch k k"]:
+        """Returns the inner products of chosen columns."""
+        chosen = self.columns(index)
+        return chosen @ chosen.mT
+
+    def diagonalised(self) -> Diagonalised:
+        """Returns the encoder with orthogonal rows, from the eigenvectors of W_enc W_encᵀ."""
+        return self._diagonalised
+
+    @cached_property
+    def _norms(self) -> Tensor:
+        norms: Tensor = torch.linalg.vector_norm(self.W_enc, dim=0)
+        return norms
+
+    @cached_property
+    def _by_feature(self) -> Tensor:
+        return self.W_enc.T.contiguous()
+
+    @cached_property
+    def _diagonalised(self) -> Diagonalised:
+        values, vectors = torch.linalg.eigh((self.W_enc @ self.W_enc.T).double())
+        kept = values > _RANK.get(self.W_enc.dtype, 1e-6) * values[-1]
+        rotation = vectors[:, kept].to(self.W_enc.dtype)
+        return Diagonalised(DenseEncoder(rotation.T @ self.W_enc), values[kept].to(self.W_enc.dtype), rotation)
+
+
+@final
+class RugEncoder(Encoder):
+    """The encoder of a Persian Rug, n_hidden rows of a Hadamard matrix over √n_hidden, by fast transforms.
+
+    Its columns have norm 1, and W_enc W_encᵀ = (n_features/n_hidden) I.
+
+    Args:
+        rug: Its rows are what counts; scale and bias belong to a decoder.
+    """
+
+    is_tight = True
+
+    def __init__(self, rug: PersianRug) -> None:
+        self.n_features, self.n_hidden = rug.n_features, rug.n_hidden
+        self._rug = rug
+
+    @property
+    def rows(self) -> Int[Tensor, " n_hidden"]:
+        """The rows of the Hadamard matrix."""
+        return self._rug.rows
+
+    def encode(self, x: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_hidden"]:
+        """Returns W_enc x by one transform."""
+        return self._rug.encode(x)
+
+    def adjoint(self, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch n_features"]:
+        """Returns W_encᵀ hidden by one transform."""
+        spread = hidden.new_zeros(len(hidden), self.n_features)
+        spread[:, self.rows] = hidden / sqrt(self.n_hidden)
+        return hadamard_transform(spread)
+
+    def column_norms(self) -> Float[Tensor, " n_features"]:
+        """Returns ones."""
+        return torch.ones(self.n_features, device=self.rows.device)
+
+    def columns(self, index: Int[Tensor, "*some"]) -> Float[Tensor, "*some n_hidden"]:
+        """Returns columns of W_enc: (−1)^(number of ones in row & column)/√n_hidden."""
+        common = index[..., None] & self.rows
+        for shift in (16, 8, 4, 2, 1):
+            common = common ^ (common >> shift)
+        return (1 - 2 * (common & 1)).to(torch.get_default_dtype()) / sqrt(self.n_hidden)
+
+    def gram(self, index: Int[Tensor, "batch k"]) -> Float[Tensor, "batch k k"]:
+        """Returns the inner products of chosen columns, which depend on i xor j alone."""
+        return self._first_row[index[:, :, None] ^ index[:, None, :]]
+
+    def diagonalised(self) -> Diagonalised:
+        """Returns itself: its rows are orthogonal."""
+        spectrum = torch.full((self.n_hidden,), self.n_features / self.n_hidden, device=self.rows.device)
+        return Diagonalised(self, spectrum, None)
+
+    @cached_property
+    def _first_row(self) -> Tensor:
+        kept = torch.zeros(self.n_features, dtype=torch.float64, device=self.rows.device)
+        kept[self.rows] = 1 / self.n_hidden
+        return hadamard_transform(kept)
+
+
+def encoder_of(source: "Encoder | Model | Tensor") -> Encoder:
+    """Returns the encoder of a model, or of a matrix W_enc; an encoder as it is.
+
+    Raises:
+        ValueError: The model is of a kind whose encoder is not known.
+
+    >>> encoder_of(PersianRug.draw(8, 4)).is_tight
+    True
+    """
+    match source:
+        case Encoder():
+            return source
+        case PersianRug():
+            return RugEncoder(source)
+        case Autoencoder() | LinearAutoencoder():
+            return DenseEncoder(source.W_enc)
+        case Tensor():
+            return DenseEncoder(source)
+    raise ValueError(f"`encoder` must be an Encoder, a model or a matrix W_enc, got {type(source).__name__}")

@@ -1,0 +1,56 @@
+"""One protocol for all decoders: the same samples, honest errors, limits of time."""
+
+import numpy as np
+import pytest
+import torch
+
+from superposition import PersianRug, SparseFeatures
+from superposition.decoders import OAMP, OMP, OracleSupport, ReLU, compare_decoders
+from superposition.decoders.fitting import observed
+from superposition.models.encoders import encoder_of
+
+
+def test_naive_twin_loss_over_chunks_with_importances():
+    features = SparseFeatures(64, 0.1, importance=np.linspace(0, 2, 64))
+    rug = PersianRug.draw(64, 16)
+    encoder = encoder_of(rug)
+    (found,) = compare_decoders(rug, features, [ReLU(1.2, -0.3)], 40_000, seed=7)
+    errors = []
+    for index, size in enumerate((16384, 16384, 7232)):
+        x, hidden = observed(encoder, features, size, 0.0, 7, "compare", index)
+        decoded = ReLU(1.2, -0.3)(hidden, encoder, features).features
+        errors.append(((decoded - x).double() ** 2 * torch.tensor(features.importance)).mean(dim=1))
+    errors = torch.cat(errors).numpy()
+    assert found.loss.value == pytest.approx(errors.mean(), rel=1e-9)
+    assert found.loss.standard_error == pytest.approx(errors.std(ddof=1) / 200, rel=1e-6)
+    assert (found.loss.count, found.converged, found.iterations) == (40_000, 1, 1)
+    assert 0 < found.residual < 1
+
+
+def test_a_slow_decoder_sees_the_first_samples_only():
+    features = SparseFeatures(128, 0.05)
+    fast, slow = compare_decoders(PersianRug.draw(128, 64), features, [ReLU(), OMP(40)], 4000, seconds=0.02)
+    assert fast.loss.count == 4000
+    assert 1 <= slow.loss.count < 4000
+    assert slow.seconds > 0
+
+
+def test_oracles_are_told_and_others_are_not():
+    features = SparseFeatures(256, 0.05)
+    oracle, message_passing = compare_decoders(PersianRug.draw(256, 128), features, [OracleSupport(), OAMP()], 50)
+    assert oracle.loss.value > 0
+    assert message_passing.converged > 0.9
+    assert message_passing.predicted == 0
+
+
+def test_bad_arguments_are_refused():
+    features, rug = SparseFeatures(8, 0.1), PersianRug.draw(8, 4)
+    for change, message in (
+        ({"n_samples": 0}, "`n_samples` must be a whole number"),
+        ({"noise_variance": -1.0}, "`noise_variance` must be finite and not negative"),
+        ({"seconds": 0.0}, "`seconds` must be in"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            compare_decoders(rug, features, [ReLU()], **change)
+    with pytest.raises(ValueError, match="`features` must have the encoder's n_features = 8"):
+        compare_decoders(rug, SparseFeatures(9, 0.1), [ReLU()])

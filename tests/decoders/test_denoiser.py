@@ -1,0 +1,63 @@
+"""The tabulated denoiser against the theory's, entry by entry, and its derivative against differences."""
+
+import numpy as np
+import pytest
+import torch
+
+from superposition.decoders.denoiser import Denoiser
+from superposition.features import Constant, Empirical, Exponential, SparseFeatures, Uniform
+from superposition.theory import bayes_denoiser, bayes_loss
+
+LAWS = [Uniform(), Constant(), Exponential(), Uniform(0.5, 1.5), Empirical([0.1, 1.0])]
+
+
+@pytest.mark.parametrize("law", LAWS, ids=str)
+@pytest.mark.parametrize("p", [0.01, 0.5])
+def test_naive_twin_means_over_six_decades_of_noise(law, p, generator):
+    sigma = torch.tensor([3.0, 0.2, 0.205, 0.01, 1e-3], dtype=torch.float64)
+    x = SparseFeatures(1500, p, law).sample(5, generator, dtype=torch.float64)
+    z = x + sigma[:, None] * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    mean, _ = Denoiser(law, p)(z, sigma)
+    expected = bayes_denoiser(z.numpy(), sigma[:, None].numpy(), p, law).mean
+    error = np.abs(mean.numpy() - expected) / sigma[:, None].numpy()
+    assert error.max() < 0.01
+    assert np.sqrt((error**2).mean()) < 1e-3
+
+
+def test_identity_variance_is_the_mean_derivative_of_what_is_returned(generator):
+    sigma, table = torch.tensor([0.1, 0.02], dtype=torch.float64), Denoiser(Uniform(), 0.1)
+    x = SparseFeatures(3000, 0.1).sample(2, generator, dtype=torch.float64)
+    z = x + sigma[:, None] * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+    _, variance = table(z, sigma)
+    h = 1e-6 * sigma[:, None]
+    slope = (table(z + h, sigma)[0] - table(z - h, sigma)[0]) / (2 * h)
+    np.testing.assert_allclose(variance, sigma**2 * slope.mean(dim=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_simulation_error_and_variance_are_the_bayes_loss(dtype, generator):
+    n, sigma = 400_000, 0.15
+    x = SparseFeatures(n, 0.1).sample(1, generator, dtype=dtype)
+    z = x + sigma * torch.randn(x.shape, generator=generator, dtype=dtype)
+    mean, variance = Denoiser(Uniform(), 0.1)(z, torch.tensor([sigma], dtype=dtype))
+    assert mean.dtype == dtype
+    expected = bayes_loss(sigma, 0.1)
+    squares = (mean - x).double().square().numpy()
+    assert abs(squares.mean() - expected) < 4.5 * squares.std() / np.sqrt(n) < 0.05 * expected
+    assert float(variance) == pytest.approx(expected, rel=0.02)
+
+
+def test_rows_of_different_noise_are_as_when_alone(generator):
+    sigma = torch.tensor([0.3, 0.01, 0.28, 1e-5])
+    z, table = torch.randn(4, 100, generator=generator), Denoiser(Uniform(), 0.2)
+    mean, variance = table(z, sigma)
+    for row in range(4):
+        one, its_variance = table(z[row : row + 1], sigma[row : row + 1])
+        np.testing.assert_allclose(mean[row], one[0], atol=1e-6)
+        np.testing.assert_allclose(variance[row], its_variance[0], rtol=1e-5)
+
+
+def test_limits_of_the_observation():
+    z = torch.tensor([[-1e6, -5.0, 5.0, 1e6]])
+    mean, _ = Denoiser(Uniform(), 0.1)(z, torch.tensor([0.1]))
+    np.testing.assert_allclose(mean, [[0, 0, 1, 1]], atol=0.01)
