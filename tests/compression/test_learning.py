@@ -35,6 +35,17 @@ class TestStack:
         x = torch.rand(10, 2, generator=generator)
         assert torch.equal(stack(x), again(x))
 
+    def test_narrower_networks_are_padded_and_train_as_alone(self):
+        networks = [QuantizedPair(levels, 0.1).to_network("minimal") for levels in (2, 4)]
+        slow = Learning(n_steps=30, batch_size=64, learning_rate=1e-3, n_held_out=1000)
+        together = learn_from(networks, PAIR, learning=slow)
+        alone = [learn_from([network], PAIR, learning=slow).losses[0].value for network in networks]
+        assert [loss.value for loss in together.losses] == pytest.approx(alone, rel=1e-4)
+        # The neurons that were added have no weights still.
+        assert (together.stack.weights[0][0, :, 3:] == 0).all()
+        assert (together.stack.weights[1][0, 3:] == 0).all()
+        assert inspect(together.stack.network(0)).levels == 2
+
     def test_trained_together_as_alone(self, generator):
         stack = NetworkStack.drawn((2, 5, 1), (1, 5, 2), 3, generator)
         alone = [train_stack(NetworkStack.of([stack.network(run)]), PAIR, SHORT, seed=4) for run in range(3)]
@@ -127,8 +138,10 @@ class TestLearnFrom:
             "must have 3 features, got 2",
         ),
         (
-            lambda: learn_from([QuantizedPair(levels, 0.1).to_network() for levels in (2, 3)], PAIR),
-            "`networks` must be of one shape, got 2",
+            lambda: learn_from(
+                [learn(PAIR, (2, *h, 1), (1, 4, 2), learning=SHORT).stack.network(0) for h in ((4,), (4, 4))], PAIR
+            ),
+            "`networks` must be of one depth and have the same features, got 2 kinds",
         ),
     ],
 )

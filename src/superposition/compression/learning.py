@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, pi
+from math import cos, pi, sqrt
 
 import torch
 from torch import Tensor
@@ -73,9 +73,12 @@ class Learned:
         return min(range(len(self.losses)), key=lambda run: self.losses[run].value)
 
     def share_below(self, loss: float, *, z: float = 3.0) -> Estimate:
-        """Returns the share of runs whose loss is at least z standard errors below a loss."""
-        below = sum(each.value + z * each.standard_error < loss for each in self.losses)
-        return Estimate.from_sums(float(below), float(below), len(self.losses))
+        """Returns the share of runs whose loss is at least z standard errors below a loss.
+
+        Its standard error is that of one run more of each outcome: not 0 where all runs agree.
+        """
+        below, runs = sum(each.value + z * each.standard_error < loss for each in self.losses), len(self.losses)
+        return Estimate(below / runs, sqrt((below + 1) * (runs - below + 1) / (runs + 2) ** 3), runs)
 
 
 def learn(
@@ -130,10 +133,10 @@ def learn_from(
     seed: int = 0,
     report: Report = silent,
 ) -> Learned:
-    """Trains copies of networks of one shape from where they are; arguments as for `learn`.
+    """Trains copies of networks of one depth from where they are; arguments as for `learn`.
 
     Raises:
-        ValueError: The networks differ in shape or do not fit the features.
+        ValueError: The networks differ in depth or do not fit the features.
     """
     if (n_features := linear_layers(networks[0].encoder)[0].in_features) != features.n_features:
         raise ValueError(f"`networks` must have {features.n_features} features, got {n_features}")

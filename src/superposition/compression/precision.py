@@ -16,6 +16,7 @@ from superposition.estimate import Estimate
 Precision = Literal["bfloat16", "float16", "float32"]
 Place = Literal["code", "network"]
 
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _RAMPS = tuple(2.0**-k for k in range(1, 16))
 
 
@@ -48,7 +49,7 @@ def loss_at_precision(
     Raises:
         ValueError: An argument is unknown, or the network cannot be built.
     """
-    for name, value, known in (("precision", precision, get_args(Precision)), ("place", place, get_args(Place))):
+    for name, value, known in (("precision", precision, PRECISIONS), ("place", place, get_args(Place))):
         if value not in known:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {value!r}")
     dtype: torch.dtype = getattr(torch, precision)

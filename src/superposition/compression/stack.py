@@ -1,4 +1,4 @@
-"""Many perceptron pairs of one shape in a few tensors, so that one program runs them all."""
+"""Many perceptron pairs of one depth in a few tensors, so that one program runs them all."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ from superposition.compression.network import CompressionNetwork, linear_layers
 
 @final
 class NetworkStack(torch.nn.Module):
-    """Networks features → hidden → reconstructions of equal shape, run side by side.
+    """Networks features → hidden → reconstructions of equal depth, run side by side.
 
     Attributes:
         weights: Of each layer, shape (n_runs, inputs, outputs).
@@ -47,13 +47,28 @@ class NetworkStack(torch.nn.Module):
 
     @classmethod
     def of(cls, networks: Sequence[CompressionNetwork]) -> Self:
-        """Returns copies of networks of equal shape; raises ValueError if their shapes differ."""
+        """Returns copies of networks of equal depth.
+
+        Narrower ones are padded with neurons of no weights, whose gradients are zero: they stay so in training.
+
+        Raises:
+            ValueError: The networks differ in depth, or in their numbers of features or hidden dimensions.
+        """
         layers = [[*linear_layers(network.encoder), *linear_layers(network.decoder)] for network in networks]
-        shapes = {tuple(tuple(layer.weight.shape) for layer in each) for each in layers}
-        if len(shapes) != 1:
-            raise ValueError(f"`networks` must be of one shape, got {len(shapes)}")
-        weights = [torch.stack([layer.weight.detach().T for layer in level]) for level in zip(*layers, strict=True)]
-        biases = [torch.stack([layer.bias.detach()[None] for layer in level]) for level in zip(*layers, strict=True)]
+        ends = {(len(linear_layers(network.encoder)), len(linear_layers(network.decoder)), network.n_features,
+                 network.n_hidden) for network in networks}  # fmt: skip
+        if len(ends) != 1:
+            raise ValueError(f"`networks` must be of one depth and have the same features, got {len(ends)} kinds")
+        weights, biases = [], []
+        for level in zip(*layers, strict=True):
+            inputs, outputs = (max(getattr(layer, name) for layer in level) for name in ("in_features", "out_features"))
+            weight = level[0].weight.new_zeros(len(level), inputs, outputs)
+            bias = level[0].weight.new_zeros(len(level), 1, outputs)
+            for run, layer in enumerate(level):
+                weight[run, : layer.in_features, : layer.out_features] = layer.weight.detach().T
+                bias[run, 0, : layer.out_features] = layer.bias.detach()
+            weights.append(weight)
+            biases.append(bias)
         return cls(weights, biases, len(linear_layers(networks[0].encoder)))
 
     @property

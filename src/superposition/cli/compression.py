@@ -1,0 +1,162 @@
+"""The command that builds, reads and trains networks that compress two dimensions into one."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, final
+
+import tyro
+
+from superposition.cli.command import Command, Count
+from superposition.cli.tables import new_table, show
+
+if TYPE_CHECKING:
+    from superposition.compression import Learned, QuantizedPair, Reading
+
+# A loss below is zero but for rounding.
+_ROUNDING = 1e-25
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Compress(Command):
+    """Compress two dense dimensions nonlinearly into one: the quantised scheme, its ReLU network, or learn one.
+
+    Losses are mean square errors per dimension of uniform x, y in [0, 1]; the best linear compression loses 1/24.
+    """
+
+    levels: Count = 3
+    """Levels Z of the quantised dimension, ≥ 1."""
+    ramp: Annotated[float, tyro.conf.arg(metavar="(0,1]")] = 0.1
+    """Width ε of the ramp in the place of each jump, at most a segment."""
+    units: Literal["input", "segment"] = "input"
+    """What ε is measured in: the function's input, or segments, of which there are Z."""
+    alignment: Literal["centred", "before", "after", "guarded"] = "centred"
+    """Where ramps lie; guarded: the encoder leaves gaps between levels for the ramps of the decoder."""
+    learn: bool = False
+    """Train networks 2 → h … → 1 → h … → 2 instead."""
+    start: Literal["random", "construction"] = "random"
+    """With --learn: initial weights; construction: the network of fewest neurons of the scheme above."""
+    neurons: Count = 36
+    """With --learn from random weights: ReLUs of encoder and decoder, a multiple of 2 · depth."""
+    depth: Count = 1
+    """With --learn from random weights: hidden layers of the encoder, and of the decoder."""
+    runs: Count = 16
+    """With --learn from random weights: number of networks."""
+    n_steps: Count = 4000
+    """With --learn: training steps of 256 samples."""
+    learning_rate: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
+    """With --learn: peak rate of Adam; 0.03 by depth, or 0.001 from the construction, if not given."""
+    seed: Count = 0
+    """Seed of all randomness, ≥ 0."""
+
+    def run(self) -> int:
+        """Builds or trains, and prints."""
+        from superposition.compression import QuantizedPair
+
+        scheme = QuantizedPair(self.levels, self.ramp, self.units, self.alignment)
+        if self.learn:
+            self._learn(scheme)
+        else:
+            _show_scheme(scheme)
+        return 0
+
+    def _learn(self, scheme: "QuantizedPair") -> None:
+        from superposition import _checks
+        from superposition._progress import Display
+        from superposition.compression import Learning, learn, learn_from
+        from superposition.features import SparseFeatures
+
+        pair, constructed = SparseFeatures(2, 1.0), self.start == "construction"
+        for name in ("neurons", "depth", "runs"):
+            _checks.whole_number(name, getattr(self, name))
+        if self.neurons % (2 * self.depth):
+            raise ValueError(f"`neurons` must be a multiple of {2 * self.depth}, 2 · depth, got {self.neurons}")
+        rate = self.learning_rate or (1e-3 if constructed else 0.03 / self.depth)
+        learning = Learning(n_steps=self.n_steps, learning_rate=rate)
+        with Display() as display:
+            if constructed:
+                network = scheme.to_network("minimal")
+                found = learn_from([network], pair, learning=learning, seed=self.seed, report=display.task("training"))
+            else:
+                hidden = [self.neurons // (2 * self.depth)] * self.depth
+                found = learn(
+                    pair,
+                    (2, *hidden, 1),
+                    (1, *hidden, 2),
+                    n_runs=self.runs,
+                    learning=learning,
+                    seed=self.seed,
+                    report=display.task(f"training {self.runs} networks"),
+                )
+        _show_learned(found, scheme if constructed else None)
+
+
+def _show_scheme(scheme: "QuantizedPair") -> None:
+    """Prints the exact losses of a scheme, its networks and what their weights say."""
+    from superposition.compression import QuantizedPair, best_levels, inspect, linear_loss, loss_at_precision
+    from superposition.compression.nesting import NestedScheme
+    from superposition.compression.precision import PRECISIONS
+
+    linear = linear_loss()
+    table = new_table("", "x", "y", "mean", "of linear", title=_title(scheme))
+    for name, each in (("with ramps", scheme), ("with jumps", QuantizedPair(scheme.levels))):
+        of_x, of_y = each.expected_losses()
+        mean = each.expected_loss()
+        cells = (f"{0.0 if loss < _ROUNDING else loss:.7g}" for loss in (of_x, of_y, mean))
+        table.add_row(name, *cells, f"{mean / linear:.4f}")
+    table.add_row("linear optimum", "", "", f"{linear:.7g}", "1")
+    assert scheme.ramp is not None
+    best = best_levels(scheme.ramp, scheme.units, scheme.alignment)
+    table.add_row(f"best levels, {best.levels}", "", "", f"{best.loss:.7g}", f"{best.loss / linear:.4f}")
+    show(table)
+    networks = new_table("network", "neurons", *(f"loss, {name}" for name in PRECISIONS), title="As ReLU neurons")
+    nested = NestedScheme(2, 1, scheme)
+    losses = [str(loss_at_precision(nested, precision, "network")) for precision in PRECISIONS]
+    networks.add_row("two neurons a segment", str(scheme.to_network("segments").n_neurons), *[""] * len(losses))
+    networks.add_row("fewest neurons", str(scheme.to_network("minimal").n_neurons), *losses)
+    show(networks)
+    _show_reading(inspect(scheme.to_network("segments")))
+
+
+def _show_learned(found: "Learned", scheme: "QuantizedPair | None") -> None:
+    """Prints how networks ended, and reads the best."""
+    import numpy as np
+
+    from superposition.compression import QuantizedPair, inspect, linear_loss
+
+    linear, n = linear_loss(), found.stack.network(0).n_neurons
+    losses = np.array([loss.value for loss in found.losses])
+    table = new_table("", "loss", "of linear", title=f"Trained networks of {n} neurons, {len(losses)} runs")
+    table.add_row("best", str(found.losses[found.best]), f"{losses.min() / linear:.4f}")
+    if scheme is not None:
+        table.add_row("before training", f"{scheme.expected_loss():.7g}", f"{scheme.expected_loss() / linear:.4f}")
+    else:
+        table.add_row("median", f"{np.median(losses):.7g}", f"{np.median(losses) / linear:.4f}")
+        levels = (n + 2) // 4
+        built = QuantizedPair(levels).expected_loss()
+        table.add_row(f"{levels} levels, ramps of no width", f"{built:.7g}", f"{built / linear:.4f}")
+    table.add_row("linear optimum", f"{linear:.7g}", "1")
+    show(table)
+    readings = [inspect(found.stack.network(run)) for run in range(len(losses))]
+    if scheme is None:
+        share = found.share_below(linear)
+        print(f"share of runs that beat linear: {share.value:.2f} ± {share.standard_error:.2f}")
+        kinds = [reading.kind for reading in readings]
+        print("learned: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
+    _show_reading(readings[found.best])
+
+
+def _show_reading(reading: "Reading") -> None:
+    """Prints what the weights say."""
+    table = new_table("", "found", title="Read from the weights")
+    table.add_row("kind", reading.kind)
+    table.add_row("levels Z", str(reading.levels))
+    table.add_row("quantised", reading.coarse)
+    table.add_row("width ε of the encoder's ramps, input units", "" if reading.ramp is None else f"{reading.ramp:.5f}")
+    table.add_row("linear pieces of the decoder", str(reading.n_pieces))
+    scheme = reading.scheme()
+    table.add_row("as a scheme", "no sawtooth of equal levels" if scheme is None else _title(scheme))
+    show(table)
+
+
+def _title(scheme: "QuantizedPair") -> str:
+    return f"{scheme.levels} levels, ramps of {scheme.ramp:.5g} {scheme.units} units, {scheme.alignment}"
