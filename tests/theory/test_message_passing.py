@@ -90,6 +90,16 @@ def test_known_threshold_of_the_constant_law_by_a_naive_search():
     assert amp_threshold(p, Constant()) == pytest.approx(expected, rel=1e-6)
 
 
+def test_limit_threshold_of_rare_features():
+    """Up to a factor that tends to 1, 2 log(1/p) measurements an active feature of value 1: those of a threshold."""
+    p = np.array([1e-3, 1e-5, 1e-9])
+    share = amp_threshold(p, Constant()) / (2 * p * np.log(1 / p))
+    assert (np.diff(share) > 0).all()
+    assert (share > 0.3).all()
+    assert (share < 1).all()
+    assert (np.diff(amp_threshold(np.geomspace(1e-6, 1, 4))) > 0).all()
+
+
 @pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])
 def test_identity_recovery_without_noise_begins_at_the_threshold(ensemble):
     p = np.array([0.01, 0.1, 0.5])

@@ -58,8 +58,10 @@ class ThresholdLeastSquares(Decoder):
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:  # noqa: ARG002
         """Decodes a batch."""
         _checks.whole_number("k", self.k, high=encoder.n_hidden, hint="k columns in fewer dimensions are dependent")
-        first = torch.relu(self.scale * linear_part(self.W_dec, hidden, encoder) + self.bias)
-        support = first.topk(self.k, dim=1).indices.sort(dim=1).values
+        linear = self.scale * linear_part(self.W_dec, hidden, encoder) + self.bias
+        # The largest before the ReLU are the largest after it, and it leaves no order among those it silences.
+        support = linear.topk(self.k, dim=1).indices.sort(dim=1).values
+        first = linear.relu_()
         values, condition = least_squares(hidden, encoder, support)
         independent = torch.isfinite(condition)
         values = torch.where(independent[:, None], values, first.gather(1, support))

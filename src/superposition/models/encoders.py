@@ -35,6 +35,8 @@ class Encoder(abc.ABC):
 
     # Whether W_enc W_encᵀ = (n_features/n_hidden) I and all columns have norm 1.
     is_tight = False
+    # Whether every column has the same products with the others, in another order.
+    columns_are_alike = False
 
     @abc.abstractmethod
     def encode(self, x: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_hidden"]:
@@ -197,6 +199,7 @@ class RugEncoder(Encoder):
     """
 
     is_tight = True
+    columns_are_alike = True
 
     def __init__(self, rug: PersianRug) -> None:
         self.n_features, self.n_hidden = rug.n_features, rug.n_hidden

@@ -24,7 +24,7 @@ _SETTLED = 1e-10
 _ROOT = {"xatol": 1e-13, "xrtol": 1e-13}
 _CHUNK = 2048
 # Scan of the threshold's log τ.
-_THRESHOLD_STEP = 0.25
+_THRESHOLD_STEP = 0.5
 
 
 @dataclass(frozen=True)
@@ -323,7 +323,8 @@ def _threshold(p: float, law: Law) -> float:
     variance = float(law.sparse_variance(p))
     if variance == 0:
         return 0.0
-    ell = np.log(variance) + np.arange(-40.0, 8.0, _THRESHOLD_STEP)
+    # Beyond E u² the ratio falls as 1/τ.
+    ell = np.arange(np.log(variance) - 30, np.log(law.second_moment) + 3, _THRESHOLD_STEP)
     share = np.array([bayes_loss(np.exp(x / 2), p, law) for x in ell]) / np.exp(ell)
     top = int(np.argmax(share))
     if top == 0:

@@ -1,0 +1,73 @@
+"""Recovery of exactly sparse features by a model that was trained to reconstruct them."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from superposition.decoders import SupportCertificate, ThresholdLeastSquares
+from superposition.features import SparseFeatures
+from superposition.models import Autoencoder, Model, PersianRug
+from superposition.models.encoders import encoder_of
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """k-sparse features recovered from activations, one entry a sample.
+
+    Attributes:
+        x: Shape (batch, n_features), feature units.
+        support: Their active features, shape (batch, k), increasing.
+        residual: ‖y − W_enc x‖/‖y‖.
+        condition: Bound from above on the condition number of the support's columns; inf where they are dependent.
+        certified: Whether x explains y and meets the sufficient condition: then no other k-sparse x ≥ 0 does both.
+        why: What went wrong, empty if every support has independent columns.
+    """
+
+    x: Float[Tensor, "batch n_features"]
+    support: Int[Tensor, "batch k"]
+    residual: Float[Tensor, " batch"]
+    condition: Float[Tensor, " batch"]
+    certified: Bool[Tensor, " batch"]
+    why: str
+
+
+def recover(model: Model, y: Float[Tensor, "batch n_hidden"], k: int) -> Recovery:
+    """Recovers k-sparse features x ≥ 0 from y = W_enc x: the k largest of a first estimate, least squares on them.
+
+    The first estimate is T = ReLU(W_dec y), each row of W_dec over the diagonal entry W_ii: a trained scale and bias
+    serve the mean square error, at the cost of ‖T − x‖_∞, and are left out. The result is exact where
+    ‖T − x‖_∞ < x_(k)/2, x_(k) the smallest active value, if the support's columns are independent.
+
+    Args:
+        model: An Autoencoder or a PersianRug.
+        y: Activations, finite.
+        k: Number of active features, in [1, n_hidden].
+
+    Raises:
+        ValueError: `k` or a shape is not valid, y is not finite, or the model is of another kind.
+
+    Reference: Toy Models of Superposition, appendix on compressed sensing, lemma 1, with its condition corrected.
+
+    >>> from superposition.sensing import sparse_vectors
+    >>> rug, x = PersianRug.draw(64, 32), sparse_vectors(64, 1, 3)
+    >>> bool(torch.allclose(recover(rug, rug.encode(x), 1).x, x, atol=1e-5))
+    True
+    """
+    match model:
+        case PersianRug():
+            decoder = ThresholdLeastSquares(k)
+        case Autoencoder():
+            W_enc, W_dec = model.W_enc.detach(), model.W_dec.detach()
+            diagonal = (W_dec * W_enc.T).sum(dim=1, keepdim=True)
+            # A dead feature is never among the largest.
+            decoder = ThresholdLeastSquares(k, W_dec=torch.where(diagonal > 0, W_dec / diagonal, 0.0))
+        case _:
+            raise ValueError(f"`model` must be an Autoencoder or a PersianRug, got {type(model).__name__}")
+    decoded = decoder(y, encoder_of(model), SparseFeatures(model.n_features, 1.0))
+    certificate = decoded.certificate
+    assert isinstance(certificate, SupportCertificate)
+    return Recovery(
+        decoded.features, certificate.support, decoded.residual, certificate.condition, certificate.holds, decoded.why
+    )
