@@ -70,7 +70,8 @@ class Compress(Command):
             _checks.whole_number(name, getattr(self, name))
         if self.neurons % (2 * self.depth):
             raise ValueError(f"`neurons` must be a multiple of {2 * self.depth}, 2 · depth, got {self.neurons}")
-        rate = self.learning_rate or (1e-3 if constructed else 0.03 / self.depth)
+        given = self.learning_rate
+        rate = given if given is not None else 1e-3 if constructed else 0.03 / self.depth
         learning = Learning(n_steps=self.n_steps, learning_rate=rate)
         with Display() as display:
             if constructed:

@@ -65,7 +65,14 @@ def loss_at_precision(
 
 
 def best_at_precision(
-    n_features: int, n_hidden: int, levels: int, precision: Precision, place: Place = "code", *, seed: int = 0
+    n_features: int,
+    n_hidden: int,
+    levels: int,
+    precision: Precision,
+    place: Place = "code",
+    *,
+    n_samples: int = 8192,
+    seed: int = 0,
 ) -> Carried:
     """The ramp of least loss for a number of levels: wide ramps lose by themselves, narrow ones by rounding.
 
@@ -75,7 +82,7 @@ def best_at_precision(
     tried = []
     for ramp in _RAMPS:
         each = replace(scheme, pair=replace(scheme.pair, ramp=ramp))
-        tried.append(Carried(each, loss_at_precision(each, precision, place, seed=seed)))
+        tried.append(Carried(each, loss_at_precision(each, precision, place, n_samples=n_samples, seed=seed)))
     return min(tried, key=lambda carried: carried.loss.value)
 
 

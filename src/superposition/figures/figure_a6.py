@@ -102,10 +102,10 @@ class FigureA6(Figure):
                 bool((ours + margin < equal)[p <= 0.1].all()),
             ),
             Check(
-                "For dense features it is not: at p ≥ 0.25 and equal neurons nonlinear compression loses less.",
+                "For dense features it is not: at p ≥ 0.5 and equal neurons nonlinear compression loses less.",
                 "superposition",
                 said,
-                bool((ours > equal)[p >= 0.25].all()),
+                bool((ours > equal)[p >= 0.5].all()),
             ),
             Check(
                 "That depends on the neurons: with twice as many, trained nonlinear compression wins for 0.03 ≤ p < 1.",
@@ -139,14 +139,17 @@ class FigureA6(Figure):
         axis.plot(p, loss, color=style.BLACK, label="superposition, mean field")
         looks = (
             ("superposition", 1, style.BLACK, "o", "superposition, trained"),
-            ("linear code", 1, style.PURPLE, "v", "linear code, trained decoder, 32"),
+            ("linear code", 1, style.PURPLE, "v", "linear code, trained, 32 neurons"),
             ("nonlinear", 1, style.ORANGE, "s", "nonlinear, trained, 32 neurons"),
             ("nonlinear", 2, style.RED, "^", "nonlinear, trained, 64 neurons"),
         )
         for series, times, colour, marker, label in looks:
             p, loss, error = _points(table, series, times * _N)
             dash = "" if series == "superposition" else "-"
-            axis.errorbar(p, loss, 2 * error, fmt=marker + dash, color=colour, label=label, linewidth=1)
+            size = 6 if series == "superposition" else 4.5  # seen where another lies on it
+            axis.errorbar(
+                p, loss, 2 * error, fmt=marker + dash, color=colour, label=label, linewidth=1, markersize=size
+            )
         for times, colour, dash in zip(
             _CONSTRUCTED, (style.SKY, style.BLUE, style.GREEN), ("--", "-.", ":"), strict=True
         ):
