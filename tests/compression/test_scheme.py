@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from superposition.compression import QuantizedPair, best_levels, linear_loss
-from superposition.compression.integration import segment_losses
 from superposition.compression.piecewise import PiecewiseLinear
+from superposition.compression.scheme import segment_sums
 from tests.statistics import agrees
 
 ALIGNMENTS = ("centred", "before", "after", "guarded")
@@ -102,11 +102,11 @@ class TestLoss:
     @pytest.mark.parametrize("levels", [6, 9, 23])
     def test_many_levels_are_extrapolated_exactly(self, alignment, levels):
         scheme = QuantizedPair(levels, 0.7, "segment", alignment)
-        whole = segment_losses(levels, 0.7, 0.7, alignment)
+        whole = segment_sums(levels, 0.7, 0.7, alignment)
         assert scheme.expected_losses() == pytest.approx((whole[0] / levels**3, whole[1] / levels), rel=1e-12)
 
     def test_fewer_levels_are_not_alike(self):
-        differences = np.diff([segment_losses(few, 0.7, 0.7, "centred")[1] for few in (1, 2, 3, 4, 5, 6)])
+        differences = np.diff([segment_sums(few, 0.7, 0.7, "centred")[1] for few in (1, 2, 3, 4, 5, 6)])
         assert differences[-1] == pytest.approx(differences[-2], rel=1e-12)
         assert abs(differences[-1] - differences[0]) > 1e-3
 

@@ -3,34 +3,24 @@
 import numpy as np
 
 from superposition._checks import FloatArray
-from superposition.compression.piecewise import PiecewiseLinear, staircase
+from superposition.compression.piecewise import PiecewiseLinear
 
 # Gauss's rule with two nodes on [−1, 1], whose weights are 1: exact for cubic polynomials.
 _NODES = np.array([-1.0, 1.0]) / np.sqrt(3.0)
 
 
-def segment_losses(levels: int, share_x: float, share_t: float, alignment: str) -> tuple[float, float]:
-    """Returns ∫∫ of the squared errors of x and y, x in units of a segment: over [0, levels] × [0, 1].
+def segment_losses(stairs_x: PiecewiseLinear, stairs_t: PiecewiseLinear, height: float) -> tuple[float, float]:
+    """Returns ∫∫ of the squared errors of x and y over all segments, x in units of a segment, y over [0, 1].
 
-    In these units levels are 1 apart, and all but the outermost are alike: the sums are linear in `levels` from 4 on.
-    Divided by levels³ (x) and levels (y) they are the mean square errors over the unit square.
-
-    Within a linear piece of the encoder, the lines on which the code u = S(x) + (1 − w) y meets a knot of the decoder
+    Within a linear piece of the encoder, the lines on which the code u = S(x) + height · y meets a knot of the decoder
     cut the square into polygons, with a quadratic error on each. Its integral over y between two lines is cubic in x,
     until lines meet the square's edge: two nodes are exact in both directions.
 
     Args:
-        levels: Z ≥ 1.
-        share_x: Width of the encoder's ramps as a share of a segment, in [0, 1].
-        share_t: That of the decoder's.
-        alignment: One of `scheme.Alignment`.
+        stairs_x: S, from x in units of a segment to the level.
+        stairs_t: T, from the code u to the level.
+        height: How much of the code a segment takes, 1 − w in (0, 1].
     """
-    ramps = np.arange(1.0, levels)
-    guarded = alignment == "guarded"
-    centred = {"centred": 0.5, "before": 1.0, "after": 0.0, "guarded": 0.5}[alignment]
-    stairs_x = staircase(levels, ramps - centred * share_x, share_x, float(levels))
-    stairs_t = staircase(levels, ramps - (1.0 if guarded else centred) * share_t, share_t, float(levels))
-    height = 1 - share_t if guarded else 1.0
     x, weight_x = _nodes(_cuts(stairs_x, stairs_t.knots, height))
     level = stairs_x(x)
     lines = np.clip((stairs_t.knots - level[:, None]) / height, 0.0, 1.0)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal, final, get_args
+from typing import TYPE_CHECKING, Literal, final, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -95,14 +95,13 @@ class QuantizedPair:
     @cached_property
     def encoder_staircase(self) -> PiecewiseLinear:
         """S, from x ∈ [0, 1] to the level 0 … Z − 1."""
-        alignment = "centred" if self.alignment == "guarded" else self.alignment
-        return _staircase(self.levels, self.ramp_shares[0], alignment, per_unit=self.levels, end=1.0)
+        return _encoder_staircase(self.levels, self.ramp_shares[0], self.alignment, n_segments=self.levels)
 
     @cached_property
     def decoder_staircase(self) -> PiecewiseLinear:
         """T, from t ∈ [0, 1] to the level 0 … Z − 1."""
-        alignment = "before" if self.alignment == "guarded" else self.alignment
-        return _staircase(self.levels, self.ramp_shares[1], alignment, per_unit=self.levels - self.gap, end=1.0)
+        n_segments = self.levels - self.gap
+        return _decoder_staircase(self.levels, self.ramp_shares[1], self.alignment, n_segments=n_segments)
 
     def encode(self, x: npt.ArrayLike, y: npt.ArrayLike) -> FloatArray:
         """Returns t ∈ [0, 1] of x and y in [0, 1], broadcast; raises ValueError outside."""
@@ -118,11 +117,11 @@ class QuantizedPair:
 
     def expected_losses(self) -> tuple[float, float]:
         """Mean square errors of x and of y over uniform x, y ∈ [0, 1] (exact, by integration piece by piece)."""
-        arguments = *self.ramp_shares, self.alignment
         few = min(self.levels, _DISTINCT_LEVELS)
-        sums = np.array(segment_losses(few, *arguments))
+        sums = segment_sums(few, *self.ramp_shares, self.alignment)
         if self.levels > few:
-            sums += (self.levels - few) * (sums - segment_losses(few - 1, *arguments))
+            # In units of a segment all but the outermost ones are alike: each more adds the same.
+            sums += (self.levels - few) * (sums - segment_sums(few - 1, *self.ramp_shares, self.alignment))
         return float(sums[0] / self.levels**3), float(sums[1] / self.levels)
 
     def expected_loss(self) -> float:
@@ -201,7 +200,24 @@ def best_levels(ramp: float, units: Units = "input", alignment: Alignment = "cen
     return BestLevels(low, loss(low))
 
 
-def _staircase(levels: int, share: float, alignment: Any, *, per_unit: float, end: float) -> PiecewiseLinear:
-    """Returns the staircase whose ramps are `share` of a segment, of which there are `per_unit` in [0, 1]."""
-    start = {"centred": -share / 2, "before": -share, "after": 0.0}[alignment]
-    return staircase(levels, (np.arange(1.0, levels) + start) / per_unit, share / per_unit, end)
+def segment_sums(levels: int, share_x: float, share_t: float, alignment: Alignment) -> FloatArray:
+    """Returns the squared errors of x and y, x in units of a segment, integrated over all segments, shape (2,).
+
+    Divided by levels³ (x) and levels (y) they are the mean square errors over the unit square.
+    """
+    stairs_x = _encoder_staircase(levels, share_x, alignment, n_segments=1)
+    stairs_t = _decoder_staircase(levels, share_t, alignment, n_segments=1)
+    return np.array(segment_losses(stairs_x, stairs_t, 1 - share_t if alignment == "guarded" else 1.0))
+
+
+def _encoder_staircase(levels: int, share: float, alignment: Alignment, *, n_segments: float) -> PiecewiseLinear:
+    """Returns the encoder's staircase: ramps a share of a segment wide, and so many segments in a unit of x."""
+    start = {"centred": -share / 2, "guarded": -share / 2, "before": -share, "after": 0.0}[alignment]
+    return staircase(levels, (np.arange(1.0, levels) + start) / n_segments, share / n_segments, levels / n_segments)
+
+
+def _decoder_staircase(levels: int, share: float, alignment: Alignment, *, n_segments: float) -> PiecewiseLinear:
+    """Returns the decoder's staircase; a guarded one ends with the last level, which has no gap above it."""
+    start = {"centred": -share / 2, "guarded": -share, "before": -share, "after": 0.0}[alignment]
+    end = levels - share if alignment == "guarded" else levels
+    return staircase(levels, (np.arange(1.0, levels) + start) / n_segments, share / n_segments, end / n_segments)
