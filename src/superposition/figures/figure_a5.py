@@ -129,24 +129,23 @@ class FigureA5(Figure):
         figure, axes = plt.subplots(2, 2, figsize=(8.6, 7.0))
         (losses, shares), (curves, starts) = axes
         neurons = np.arange(4, 41)
-        losses.plot(
-            neurons, [_constructed(n) / linear for n in neurons.tolist()], color=style.BLACK, label="constructed"
-        )
+        built = [_constructed(n) / linear for n in neurons.tolist()]
+        losses.plot(neurons, built, color=style.BLACK, drawstyle="steps-post", label="constructed")
         looks = (("depth 1", style.BLUE, "o", "one hidden layer"), ("depth 2", style.ORANGE, "s", "two hidden layers"))
         for series, colour, marker, label in looks:
             x, loss = column(table, "neurons", series=series), column(table, "loss", series=series) / linear
             sizes = distinct(rows(table, series=series), "neurons")
-            shift = {"depth 1": 0.98, "depth 2": 1.02}[series]
-            losses.plot(shift * x, loss, marker, color=colour, alpha=0.35, markersize=3.5, mec="none")
-            losses.plot(sizes, [np.median(loss[x == n]) for n in sizes], marker + "-", color=colour, label=label)
+            beside = {"depth 1": 0.98, "depth 2": 1.02}[series] * np.array(sizes)  # so that both are seen
+            for n, place in zip(sizes, beside, strict=True):
+                runs = loss[x == n]
+                losses.plot([place] * runs.size, runs, marker, color=colour, alpha=0.35, markersize=3.5, mec="none")
+            losses.plot(beside, [np.median(loss[x == n]) for n in sizes], marker + "-", color=colour, label=label)
             share = np.array([self._share(table, series, n) for n in sizes])
-            shares.errorbar(
-                shift * np.array(sizes), share[:, 0], share[:, 1], fmt=marker + "-", color=colour, label=label
-            )
+            shares.errorbar(beside, share[:, 0], share[:, 1], fmt=marker + "-", color=colour, label=label)
         losses.axhline(1, color="0.4", linewidth=1)
-        losses.text(3.7, 1.06, "linear optimum", color="0.3", fontsize=8)
+        losses.text(3.8, 1.1, "linear optimum", color="0.3", fontsize=8)
         losses.set(yscale="log", ylabel="loss over linear loss", title="(a) loss of each run", ylim=(9e-3, 2.6))
-        shares.set(ylabel="share of runs that beat linear", title="(b) how many learn", ylim=(-0.03, 1.03))
+        shares.set(ylabel="share of runs that beat linear", title="(b) how many learn", ylim=(-0.03, 1.08))
         for axis in (losses, shares):
             axis.set(xscale="log", xlabel="neurons")
             axis.set_xticks([4, 6, 10, 18, 36], ["4", "6", "10", "18", "36"])
