@@ -122,6 +122,16 @@ def test_bad_arguments_are_refused(call, message):
         call()
 
 
+def test_rounds_that_do_not_settle_are_said_to():
+    encoder = DenseEncoder.gaussian(256, 32, seed=1, dtype=torch.float64)
+    x = sparse_vectors(256, 12, 100, seed=1, dtype=torch.float64)
+    decoded = ThresholdLeastSquares(12, rounds=4)(encoder.encode(x), encoder, SparseFeatures(256, 0.1))
+    assert not decoded.converged.all()
+    assert "the support still changed in the last round" in decoded.why
+    assert decoded.iterations.max() == 4
+    assert decoded.converged[decoded.residual < 1e-10].all()
+
+
 def test_nothing_in_nothing_out():
     decoded = recovered(DenseEncoder.gaussian(8, 4, dtype=torch.float64), torch.zeros(1, 8, dtype=torch.float64), 2)
     assert (decoded.features == 0).all()

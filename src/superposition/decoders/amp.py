@@ -7,9 +7,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from superposition.decoders.base import Decoded
 from superposition.decoders.denoiser import denoiser
-from superposition.decoders.state import MessagePassing, started
+from superposition.decoders.state import MessagePassing, Progress, started
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
 from superposition.theory import state_evolution
@@ -33,10 +32,13 @@ class AMP(MessagePassing):
     Reference: Donoho, Maleki and Montanari 2009; Rangan 2011.
     """
 
-    def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
-        """Decodes a batch."""
+    def check(self, encoder: Encoder, features: SparseFeatures) -> None:
+        """Raises ValueError if the decoder cannot work on these."""
         features.check_symmetric("AMP")
         _check_norms(encoder)
+
+    def run(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Progress:
+        """Iterates on some samples until all have ended."""
         ratio = encoder.n_hidden / encoder.n_features
         eta = denoiser(features.law, float(features.probability))
         progress = started(hidden, encoder, features, self.tolerance)
@@ -54,7 +56,7 @@ class AMP(MessagePassing):
             following = y - encoder.encode(estimate) + z * memory[:, None]
             x = torch.lerp(estimate, x, self.damping) if self.damping else estimate
             z = torch.lerp(following, z, self.damping) if self.damping else following
-        return progress.result(x, hidden, encoder)
+        return progress.ended(x)
 
     def predicted_loss(self, encoder: Encoder, features: SparseFeatures, noise: float) -> float | None:  # noqa: ARG002
         """Returns None: what the encoder was drawn from is not to be seen from it."""

@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from superposition.decoders.base import Decoded
 from superposition.decoders.denoiser import denoiser
-from superposition.decoders.state import MessagePassing, started
+from superposition.decoders.state import MessagePassing, Progress, started
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Diagonalised, Encoder
 from superposition.theory import state_evolution
@@ -36,14 +35,17 @@ class OAMP(MessagePassing):
     Reference: Ma and Ping 2017; Rangan, Schniter and Fletcher 2019.
     """
 
-    def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
-        """Decodes a batch."""
+    def check(self, encoder: Encoder, features: SparseFeatures) -> None:  # noqa: ARG002
+        """Raises ValueError if the decoder cannot work on these."""
         features.check_symmetric("OAMP")
+
+    def run(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Progress:
+        """Iterates on some samples until all have ended."""
         eta = denoiser(features.law, float(features.probability))
         progress = started(hidden, encoder, features, self.tolerance)
         form = encoder.diagonalised()
         step = _LinearStep(form, encoder.n_features)
-        y, mean = form.rotate(hidden), progress.x.clone()
+        y, mean = form.encoder.prepared(form.rotate(hidden)), progress.x.clone()
         prior = float(features.variance)
         expected = torch.full((len(hidden),), prior, dtype=torch.float64, device=hidden.device)
         estimate = mean
@@ -59,10 +61,11 @@ class OAMP(MessagePassing):
                 break
             # v⁺(x̂/E − r/τ) = (x̂ − (E/τ) r)/(1 − E/τ).
             share = (loss / noise).clamp(max=1 - 1e-6)
-            following = estimate.sub(r.mul_(share.to(r)[:, None])).mul_((1 / (1 - share)).to(r)[:, None])
-            expected = torch.lerp(loss / (1 - share), expected, self.damping)
+            grown = 1 / (1 - share)
+            following = torch.mul(estimate, grown.to(r)[:, None]).addcmul_(r, (-share * grown).to(r)[:, None])
+            expected = torch.lerp(loss * grown, expected, self.damping)
             mean = torch.lerp(following, mean, self.damping) if self.damping else following
-        return progress.result(estimate, hidden, encoder)
+        return progress.ended(estimate)
 
     def predicted_loss(self, encoder: Encoder, features: SparseFeatures, noise: float) -> float | None:
         """Returns the fixed point of state evolution on a tight frame."""
@@ -89,20 +92,27 @@ class _LinearStep:
         least: float,
     ) -> tuple[Float[Tensor, "batch n_features"], Float[Tensor, " batch"]]:
         """Returns r and its variance τ about x."""
-        rest = y - self.form.encoder.encode(mean)
-        spectrum = self.form.spectrum.double()
-        power, typical = rest.double().square().mean(dim=1), float(spectrum.mean())
+        encoder, spectrum = self.form.encoder, self.form.spectrum.double()
+        typical = float(spectrum.mean())
+        if encoder.is_tight:  # all eigenvalues are alike, and γ undoes what they do
+            step, power = encoder.correction(y, mean)
+            noise, v = self._variances(power.double(), typical, expected, noise_variance, least)
+            share = typical / (typical + noise / v) * (len(spectrum) / self.n_features)
+        else:
+            rest = y - encoder.encode(mean)
+            power = rest.double().square().mean(dim=1)
+            noise, v = self._variances(power, typical, expected, noise_variance, least)
+            ridged = spectrum + (noise / v)[:, None]
+            share = (spectrum / ridged).sum(dim=1) / self.n_features
+            step = encoder.adjoint(rest / (ridged * share[:, None]).to(rest))
+        return step.add_(mean), (v * (1 - share) / share).clamp(min=least)
+
+    @staticmethod
+    def _variances(
+        power: Tensor, typical: float, expected: Tensor, noise_variance: float | None, least: float
+    ) -> tuple[Tensor, Tensor]:
+        """Returns s² and v from E ‖rest‖²/n_hidden = s² + v · mean eigenvalue."""
         if noise_variance is None:
-            # E ‖rest‖²/m = s² + v · mean eigenvalue.
-            noise, v = (power - expected * typical).clamp(min=0), expected
-        else:
-            noise = torch.full_like(power, noise_variance)
-            v = ((power - noise) / typical).clamp(min=least)
-        ridge = (noise / v)[:, None]
-        if self.form.encoder.is_tight:  # all eigenvalues are alike, and γ undoes what they do
-            share = (typical / (typical + ridge[:, 0])) * (len(spectrum) / self.n_features)
-        else:
-            share = (spectrum / (spectrum + ridge)).sum(dim=1) / self.n_features
-            rest = rest * (1 / ((spectrum + ridge) * share[:, None])).to(rest)
-        r = self.form.encoder.adjoint(rest).add_(mean)
-        return r, (v * (1 - share) / share).clamp(min=least)
+            return (power - expected * typical).clamp(min=0), expected
+        noise = torch.full_like(power, noise_variance)
+        return noise, ((power - noise) / typical).clamp(min=least)

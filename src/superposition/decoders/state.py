@@ -1,6 +1,8 @@
 """What iterative decoders share: samples leave the batch as they settle or diverge."""
 
+import abc
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -11,6 +13,8 @@ from superposition.decoders.base import Decoded, Decoder
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
 
+# Entries taken together: temporary memory that fits a cache, or makes a matrix product worth its while.
+_BLOCK, _DENSE_BLOCK = 2**18, 2**20
 # A sample diverges when its effective noise exceeds the least so far by this factor.
 _RISE = 3.0
 # An effective noise below this share of the start, in units of the squared precision, is none.
@@ -46,6 +50,31 @@ class MessagePassing(Decoder):
         if self.noise_variance is not None:
             _checks.finite("noise_variance", self.noise_variance, non_negative=True)
 
+    def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
+        """Decodes a batch, so many samples at a time as fit a core's cache."""
+        self.check(encoder, features)
+        entries = _BLOCK if encoder.is_tight else _DENSE_BLOCK
+        size = max(1, entries // encoder.n_features)
+        progress = [self.run(part, encoder, features) for part in torch.split(hidden, size)]
+        x = torch.cat([part.x for part in progress]).nan_to_num_()
+        reason = torch.cat([part.reason for part in progress])
+        counts = torch.bincount(reason, minlength=len(_REASONS)).tolist()
+        why = [
+            f"{count} of {len(x)} samples: {reason}"
+            for count, reason in zip(counts, _REASONS, strict=True)
+            if count and reason
+        ]
+        iterations = torch.cat([part.iterations for part in progress])
+        return Decoded(x, reason == 0, iterations, encoder.residual_norm(hidden, x), None, "; ".join(why))
+
+    @abc.abstractmethod
+    def check(self, encoder: Encoder, features: SparseFeatures) -> None:
+        """Raises ValueError if the decoder cannot work on these."""
+
+    @abc.abstractmethod
+    def run(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> "Progress":
+        """Iterates on some samples until all have ended."""
+
 
 @dataclass
 class Progress:
@@ -53,22 +82,26 @@ class Progress:
 
     Attributes:
         x: Results, shape (batch, n_features).
-        rows: Which samples still change.
         tolerance: As of the decoder.
         floor: Expected loss that is rounding.
+        rows: Which samples still change.
+        reason: Why each ended, 0 if it settled.
+        iterations: How many each took.
     """
 
     x: Float[Tensor, "batch n_features"]
     tolerance: float
     floor: float
     rows: Tensor = field(init=False)
+    reason: Tensor = field(init=False)
+    iterations: Tensor = field(init=False)
     steps: int = 0
 
     def __post_init__(self) -> None:
         count, device = len(self.x), self.x.device
         self.rows = torch.arange(count, device=device)
-        self._reason = torch.full((count,), 2, device=device)
-        self._iterations = torch.zeros(count, dtype=torch.long, device=device)
+        self.reason = torch.full((count,), 2, device=device)
+        self.iterations = torch.zeros(count, dtype=torch.long, device=device)
         self._loss = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
         self._least_noise = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
 
@@ -87,27 +120,19 @@ class Progress:
         settled &= ~lost
         self._loss, self._least_noise = loss, torch.minimum(self._least_noise, noise)
         ended = lost | settled
-        self._iterations[self.rows] = self.steps
+        self.iterations[self.rows] = self.steps
         if not bool(ended.any()):
             return None
-        self._reason[self.rows] = torch.where(settled, 0, torch.where(lost, 1, 2))
+        self.reason[self.rows] = torch.where(settled, 0, torch.where(lost, 1, 2))
         self.x[self.rows[ended]] = x[ended]
         on = torch.nonzero(~ended)[:, 0]
         self.rows, self._loss, self._least_noise = self.rows[on], self._loss[on], self._least_noise[on]
         return on
 
-    def result(self, last: Tensor, hidden: Tensor, encoder: Encoder) -> Decoded:
-        """Returns the results, with the last estimates of samples that still change."""
+    def ended(self, last: Tensor) -> Self:
+        """Returns itself, with the last estimates of samples that still change."""
         self.x[self.rows] = last
-        counts = [int((self._reason == reason).sum()) for reason in range(len(_REASONS))]
-        why = "; ".join(
-            f"{count} of {len(self.x)} samples: {reason}"
-            for count, reason in zip(counts[1:], _REASONS[1:], strict=True)
-            if count
-        )
-        x = torch.nan_to_num(self.x)
-        residual = encoder.residual_norm(hidden, x)
-        return Decoded(x, self._reason == 0, self._iterations, residual, None, why)
+        return self
 
 
 def started(hidden: Tensor, encoder: Encoder, features: SparseFeatures, tolerance: float) -> Progress:

@@ -11,13 +11,14 @@ from superposition import _checks
 from superposition.decoders.base import Decoded, Decoder, failed_because
 from superposition.decoders.certificates import SupportCertificate
 from superposition.decoders.elementwise import linear_part
+from superposition.decoders.readout import matched
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
 
 # Entries of the gathered columns taken together.
 _BLOCK = 2**24
 # A residual below it, in units of the precision, is rounding.
-_ROUNDING = 1e3
+_ROUNDING = 100.0
 
 
 @final
@@ -27,8 +28,13 @@ class ThresholdLeastSquares(Decoder):
 
     If x ≥ 0 is k-sparse, ‖T − x‖_∞ < x_(k)/2 with x_(k) its smallest active value, and the columns of its support are
     independent, then the result is x, exactly: an entry outside is below x_(k)/2, one inside above. (The text asks that
-    ε be below the (k+1)-th largest entry of x, which is 0 for an exactly k-sparse x.) A sample converged if its support
-    has independent columns.
+    ε be below the (k+1)-th largest entry of x, which is 0 for an exactly k-sparse x.)
+
+    More rounds go on from there by hard thresholding pursuit: the k largest of x̂ + W_encᵀ(hidden − W_enc x̂), least
+    squares on them, until the support stays. They find many supports that one round misses.
+
+    A sample converged if its support has independent columns and, of several rounds, has stayed or explains the
+    activations.
 
     Args:
         k: Size of the support, in [1, n_hidden].
@@ -36,50 +42,82 @@ class ThresholdLeastSquares(Decoder):
         bias: b in feature units.
         W_dec: Linear part of T, shape (n_features, n_hidden); the transposed encoder, each row over its squared norm,
             if not given.
+        rounds: Most rounds, ≥ 1; 1 is the lemma's.
 
-    Reference: Toy Models of Superposition, appendix on compressed sensing, lemma 1.
+    Reference: Toy Models of Superposition, appendix on compressed sensing, lemma 1; Foucart 2011 for further rounds.
     """
 
     k: int
     scale: float = 1.0
     bias: float = 0.0
     W_dec: Float[Tensor, "n_features n_hidden"] | None = None
+    rounds: int = 1
 
     def __post_init__(self) -> None:
         _checks.whole_number("k", self.k)
+        _checks.whole_number("rounds", self.rounds)
         _checks.finite("bias", self.bias)
         _checks.in_interval("scale", self.scale, 0, float("inf"), open_low=True, open_high=True)
 
     @property
     def name(self) -> str:
-        """With k."""
-        return f"ThresholdLeastSquares(k={self.k})"
+        """With k, and the rounds if several."""
+        return f"ThresholdLeastSquares(k={self.k}{f', rounds={self.rounds}' if self.rounds > 1 else ''})"
 
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:  # noqa: ARG002
         """Decodes a batch."""
         _checks.whole_number("k", self.k, high=encoder.n_hidden, hint="k columns in fewer dimensions are dependent")
         linear = self.scale * linear_part(self.W_dec, hidden, encoder) + self.bias
         # The largest before the ReLU are the largest after it, and it leaves no order among those it silences.
-        support = linear.topk(self.k, dim=1).indices.sort(dim=1).values
+        support = _largest(linear, self.k)
         first = linear.relu_()
         values, condition = least_squares(hidden, encoder, support)
+        limit = _ROUNDING * torch.finfo(hidden.dtype).eps
+        iterations = torch.ones(len(hidden), dtype=torch.long, device=hidden.device)
+        settled = torch.isfinite(condition)
+        rows = torch.arange(len(hidden), device=hidden.device)
+        for _ in range(self.rounds - 1):
+            x = torch.zeros_like(first[rows]).scatter_(1, support[rows], values[rows])
+            unexplained = encoder.residual_norm(hidden[rows], x) > limit
+            settled[rows] |= ~unexplained
+            rows, x = rows[unexplained], x[unexplained]
+            if not len(rows):
+                break
+            following = _largest(matched(encoder, hidden[rows] - encoder.encode(x)).add_(x), self.k)
+            moved = (following != support[rows]).any(dim=1)
+            settled[rows] = ~moved & torch.isfinite(condition[rows])
+            rows = rows[moved]
+            if not len(rows):
+                break
+            support[rows] = following[moved]
+            values[rows], condition[rows] = least_squares(hidden[rows], encoder, support[rows])
+            iterations[rows] += 1
         independent = torch.isfinite(condition)
         values = torch.where(independent[:, None], values, first.gather(1, support))
         x = torch.zeros_like(first).scatter_(1, support, values)
         residual = encoder.residual_norm(hidden, x)
+        settled |= residual <= limit
         margin = values.amin(dim=1) / 2 - (first - x).abs().amax(dim=1)
-        explained = residual <= _ROUNDING * torch.finfo(hidden.dtype).eps
-        holds = independent & explained & (values.amin(dim=1) > 0) & (margin > 0)
-        return Decoded(
-            x,
-            independent,
-            torch.ones_like(independent, dtype=torch.long),
-            residual,
-            SupportCertificate(support, condition, margin, holds),
+        holds = independent & (residual <= limit) & (values.amin(dim=1) > 0) & (margin > 0)
+        reasons = (
             failed_because(
                 independent, "the columns of the support are dependent, and its values are the first estimate's"
             ),
+            failed_because(settled | ~independent, "the support still changed in the last round"),
         )
+        return Decoded(
+            x,
+            independent & settled,
+            iterations,
+            residual,
+            SupportCertificate(support, condition, margin, holds),
+            "; ".join(reason for reason in reasons if reason),
+        )
+
+
+def _largest(z: Float[Tensor, "batch n_features"], k: int) -> Int[Tensor, "batch k"]:
+    """Returns where each sample's k largest entries are, increasing."""
+    return z.topk(k, dim=1).indices.sort(dim=1).values
 
 
 def least_squares(

@@ -62,6 +62,17 @@ class Encoder(abc.ABC):
     def diagonalised(self) -> "Diagonalised":
         """Returns the encoder after the rotation of the hidden space that makes its rows orthogonal."""
 
+    def prepared(self, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch any"]:
+        """Returns activations in the form in which `correction` takes them again and again."""
+        return hidden
+
+    def correction(
+        self, prepared: Float[Tensor, "batch any"], x: Float[Tensor, "batch n_features"]
+    ) -> tuple[Float[Tensor, "batch n_features"], Float[Tensor, " batch"]]:
+        """Returns W_encᵀ(hidden − W_enc x), and the mean square of hidden − W_enc x, of prepared activations."""
+        rest = prepared - self.encode(x)
+        return self.adjoint(rest), torch.linalg.vecdot(rest, rest) / self.n_hidden
+
     def residual_norm(
         self, hidden: Float[Tensor, "batch n_hidden"], x: Float[Tensor, "batch n_features"]
     ) -> Float[Tensor, " batch"]:
@@ -216,9 +227,20 @@ class RugEncoder(Encoder):
 
     def adjoint(self, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch n_features"]:
         """Returns W_encᵀ hidden by one transform."""
+        return hadamard_transform(self.prepared(hidden)).mul_(1 / self.n_hidden)
+
+    def prepared(self, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch any"]:
+        """Returns the activations at their rows of the transform, 0 at the others."""
         spread = hidden.new_zeros(len(hidden), self.n_features)
-        spread[:, self.rows] = hidden / sqrt(self.n_hidden)
-        return hadamard_transform(spread)
+        return spread.index_copy_(1, self.rows, hidden * sqrt(self.n_hidden))
+
+    def correction(
+        self, prepared: Float[Tensor, "batch any"], x: Float[Tensor, "batch n_features"]
+    ) -> tuple[Float[Tensor, "batch n_features"], Float[Tensor, " batch"]]:
+        """Returns W_encᵀ(hidden − W_enc x), and the mean square of hidden − W_enc x, by two transforms."""
+        rest = hadamard_transform(x).mul_(self._taken.to(x)).add_(prepared)
+        power = torch.linalg.vecdot(rest, rest) / self.n_hidden**2
+        return hadamard_transform(rest).mul_(1 / self.n_hidden), power
 
     def column_norms(self) -> Float[Tensor, " n_features"]:
         """Returns ones."""
@@ -239,6 +261,13 @@ class RugEncoder(Encoder):
         """Returns itself: its rows are orthogonal."""
         spectrum = torch.full((self.n_hidden,), self.n_features / self.n_hidden, device=self.rows.device)
         return Diagonalised(self, spectrum, None)
+
+    @cached_property
+    def _taken(self) -> Tensor:
+        """−1 at the rows, 0 at the others."""
+        taken = torch.zeros(self.n_features, device=self.rows.device)
+        taken[self.rows] = -1.0
+        return taken
 
     @cached_property
     def _first_row(self) -> Tensor:

@@ -116,7 +116,7 @@ class PersianRug(Model):
 
     def encode(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_hidden"]:
         """Returns hidden = W_enc x, W_enc the chosen rows of H over √n_hidden."""
-        return hadamard_transform(x)[..., self.rows] / sqrt(self.n_hidden)
+        return hadamard_transform(x).index_select(-1, self.rows) / sqrt(self.n_hidden)
 
     def apply_R(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns R x by two fast transforms."""

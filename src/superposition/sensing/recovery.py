@@ -22,7 +22,7 @@ class Recovery:
         residual: ‖y − W_enc x‖/‖y‖.
         condition: Bound from above on the condition number of the support's columns; inf where they are dependent.
         certified: Whether x explains y and meets the sufficient condition: then no other k-sparse x ≥ 0 does both.
-        why: What went wrong, empty if every support has independent columns.
+        why: What went wrong, empty if every support stayed and has independent columns.
     """
 
     x: Float[Tensor, "batch n_features"]
@@ -33,17 +33,19 @@ class Recovery:
     why: str
 
 
-def recover(model: Model, y: Float[Tensor, "batch n_hidden"], k: int) -> Recovery:
+def recover(model: Model, y: Float[Tensor, "batch n_hidden"], k: int, *, rounds: int = 20) -> Recovery:
     """Recovers k-sparse features x ≥ 0 from y = W_enc x: the k largest of a first estimate, least squares on them.
 
     The first estimate is T = ReLU(W_dec y), each row of W_dec over the diagonal entry W_ii: a trained scale and bias
     serve the mean square error, at the cost of ‖T − x‖_∞, and are left out. The result is exact where
-    ‖T − x‖_∞ < x_(k)/2, x_(k) the smallest active value, if the support's columns are independent.
+    ‖T − x‖_∞ < x_(k)/2, x_(k) the smallest active value, if the support's columns are independent. Where it does not
+    explain the activations, further rounds correct the support.
 
     Args:
         model: An Autoencoder or a PersianRug.
         y: Activations, finite.
         k: Number of active features, in [1, n_hidden].
+        rounds: Most rounds, ≥ 1; with 1 it is the lemma's algorithm.
 
     Raises:
         ValueError: `k` or a shape is not valid, y is not finite, or the model is of another kind.
@@ -57,12 +59,12 @@ def recover(model: Model, y: Float[Tensor, "batch n_hidden"], k: int) -> Recover
     """
     match model:
         case PersianRug():
-            decoder = ThresholdLeastSquares(k)
+            decoder = ThresholdLeastSquares(k, rounds=rounds)
         case Autoencoder():
             W_enc, W_dec = model.W_enc.detach(), model.W_dec.detach()
             diagonal = (W_dec * W_enc.T).sum(dim=1, keepdim=True)
             # A dead feature is never among the largest.
-            decoder = ThresholdLeastSquares(k, W_dec=torch.where(diagonal > 0, W_dec / diagonal, 0.0))
+            decoder = ThresholdLeastSquares(k, W_dec=torch.where(diagonal > 0, W_dec / diagonal, 0.0), rounds=rounds)
         case _:
             raise ValueError(f"`model` must be an Autoencoder or a PersianRug, got {type(model).__name__}")
     decoded = decoder(y, encoder_of(model), SparseFeatures(model.n_features, 1.0))
