@@ -76,6 +76,19 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_new_json(path: Path, value: Any) -> None:
+    """Writes a JSON file into a folder that is to be renamed into its place as a whole; raises OSError if it cannot."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(f"{path} could not be written ({reason}): free space or choose another folder") from error
+
+
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Returns the object in a JSON file.
 

@@ -12,8 +12,11 @@ from typing import Any
 import tyro
 
 from superposition.cli.command import BAD_INPUT, INTERRUPTED, Command
+from superposition.cli.compression import Compress
+from superposition.cli.decoders import Decode, Sensing
 from superposition.cli.models import Diagnose, Rug, Train
 from superposition.cli.reproduce import Reproduce
+from superposition.cli.sweep import Query, Sweep
 from superposition.cli.theory import Theory
 
 _COMMANDS: dict[str, Any] = {
@@ -21,6 +24,11 @@ _COMMANDS: dict[str, Any] = {
     "train": Train,
     "rug": Rug,
     "diagnose": Diagnose,
+    "sweep": Sweep,
+    "query": Query,
+    "compress": Compress,
+    "decode": Decode,
+    "sensing": Sensing,
     "reproduce": Reproduce,
 }
 

@@ -1,9 +1,18 @@
 """Sweeps: cells to measure, the store of their rows, and executors that run what is missing."""
 
 from superposition.sweeps.cell import BatchCell, Cell, Row, Value, Workplace
-from superposition.sweeps.executors import Embedded, Executor, LocalWorkers, RemoteScheduler, SlurmJobs
+from superposition.sweeps.description import read_sweep
+from superposition.sweeps.executors import (
+    Embedded,
+    Executor,
+    LocalWorkers,
+    RemoteScheduler,
+    SchedulerLostError,
+    SlurmJobs,
+)
 from superposition.sweeps.rug import RugCell
 from superposition.sweeps.run import Result, run_sweep
+from superposition.sweeps.sql import query
 from superposition.sweeps.store import Store, StoredCell
 from superposition.sweeps.sweep import Plan, Sweep
 from superposition.sweeps.trained import StoredRun, TrainedCell, stored_run
@@ -19,6 +28,7 @@ __all__ = [
     "Result",
     "Row",
     "RugCell",
+    "SchedulerLostError",
     "SlurmJobs",
     "Store",
     "StoredCell",
@@ -27,6 +37,8 @@ __all__ = [
     "TrainedCell",
     "Value",
     "Workplace",
+    "query",
+    "read_sweep",
     "run_sweep",
     "stored_run",
 ]

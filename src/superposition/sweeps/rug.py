@@ -40,10 +40,16 @@ class RugCell(Cell):
         if n & (n - 1):
             below = 1 << (n.bit_length() - 1)
             raise ValueError(f"`n_features` must be a power of two for a rug, got {n}: use {below} or {2 * below}")
-        _checks.hidden_width(self.n_hidden, n)
-        _checks.in_interval("probability", self.probability, 1 / n, 1, hint="a sample must have an active feature")
-        _checks.whole_number("n_held_out", self.n_held_out)
-        _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1)
+        hint = "a sample must have an active feature"
+        plain = {
+            "n_features": n,
+            "n_hidden": _checks.hidden_width(self.n_hidden, n),
+            "probability": float(_checks.in_interval("probability", self.probability, 1 / n, 1, hint=hint)),
+            "n_held_out": _checks.whole_number("n_held_out", self.n_held_out),
+            "seed": _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     def content(self) -> dict[str, Any]:
         """Returns the fields."""

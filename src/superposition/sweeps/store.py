@@ -116,7 +116,7 @@ class Store:
         Raises:
             OSError: The disk is full or the folder cannot be written; nothing is stored then.
         """
-        _files.write_json(folder / _RECORD, record)
+        _files.write_new_json(folder / _RECORD, record)
         target = self.folder(cell)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:

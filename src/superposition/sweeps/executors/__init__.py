@@ -1,9 +1,10 @@
 """Where units of work run: in this process, in processes of this machine, or on a cluster."""
 
 from superposition.sweeps.executors.base import Executor
+from superposition.sweeps.executors.cluster import SchedulerLostError
 from superposition.sweeps.executors.embedded import Embedded
 from superposition.sweeps.executors.local import LocalWorkers
 from superposition.sweeps.executors.remote import RemoteScheduler
 from superposition.sweeps.executors.slurm import SlurmJobs
 
-__all__ = ["Embedded", "Executor", "LocalWorkers", "RemoteScheduler", "SlurmJobs"]
+__all__ = ["Embedded", "Executor", "LocalWorkers", "RemoteScheduler", "SchedulerLostError", "SlurmJobs"]

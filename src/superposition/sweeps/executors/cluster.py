@@ -7,9 +7,9 @@ import queue
 import uuid
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
-from superposition._progress import Display, silent
+from superposition._progress import Display, Report, silent
 from superposition._threads import limited_threads
 from superposition.sweeps import records
 from superposition.sweeps.executors.base import Executor
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _LOOK_SECONDS = 1.0
+# A scheduler without a dashboard serves its health nevertheless, at any port: two sweeps may run on one machine.
+NO_DASHBOARD = {"dashboard": False, "dashboard_address": ":0"}
+
+
+@final
+class SchedulerLostError(ConnectionError):
+    """The scheduler went away in the middle of a sweep; the same sweep goes on."""
 
 
 class ClusterExecutor(Executor):
@@ -41,21 +48,20 @@ class ClusterExecutor(Executor):
         """Yields the outcome of each unit as it ends.
 
         Raises:
-            ConnectionError: The scheduler went away.
+            SchedulerLostError: The scheduler went away.
             OSError: A worker cannot write the store.
             ValueError: A worker is not fit for this.
         """
         if not units:
             return
-        waiting = display.task("starting workers", transient=True)
+        waiting = display.task("waiting for workers", transient=True)
         waiting(0, 1, "")
         with _quiet(), self.connect(units[0]) as client:
-            waiting(1, 1, "")
-            yield from _outcomes(client, units)
+            yield from _outcomes(client, units, waiting)
 
 
-def _outcomes(client: "Client", units: Sequence[Unit]) -> Iterator[Outcome]:
-    """Submits all units and yields their outcomes."""
+def _outcomes(client: "Client", units: Sequence[Unit], waiting: Report) -> Iterator[Outcome]:
+    """Submits all units and yields their outcomes; says when there are no workers."""
     # A queue and not as_completed, which ends without a word when the scheduler dies.
     ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
     token = uuid.uuid4().hex[:8]  # what an earlier driver has left on the scheduler is none of ours
@@ -70,7 +76,9 @@ def _outcomes(client: "Client", units: Sequence[Unit]) -> Iterator[Outcome]:
         except queue.Empty:
             if client.status != "running":  # and its futures, of a scheduler that is gone, may never end
                 raise _lost(len(running)) from None
+            waiting(bool(client.scheduler_info()["workers"]), 1, "")
             continue
+        waiting(1, 1, "")
         outcome = _outcome(future, running[future.key], len(running))
         del running[future.key]
         yield outcome
@@ -116,8 +124,8 @@ def _measure(unit: Unit, expected: str) -> Outcome:
         return unit.run(silent)
 
 
-def _lost(n_left: int) -> ConnectionError:
-    return ConnectionError(f"the scheduler went away with {n_left} units of work left: the same command goes on")
+def _lost(n_left: int) -> SchedulerLostError:
+    return SchedulerLostError(f"the scheduler went away with {n_left} units of work left: the same command goes on")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from superposition import _checks
-from superposition.sweeps.executors.cluster import ClusterExecutor, client_of
+from superposition.sweeps.executors.cluster import NO_DASHBOARD, ClusterExecutor, client_of
 from superposition.sweeps.unit import Unit
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class LocalWorkers(ClusterExecutor):
             index: {"cls": Nanny, "options": {**options, "env": environment}}
             for index, environment in enumerate(self._environments(unit.device))
         }
-        scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}}
+        scheduler = {"cls": Scheduler, "options": {**NO_DASHBOARD, "host": "127.0.0.1"}}
         # Dask would set the number of threads in the environment of this process too.
         with (
             dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),

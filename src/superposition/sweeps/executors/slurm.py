@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from superposition import _checks
-from superposition.sweeps.executors.cluster import ClusterExecutor, client_of
+from superposition.sweeps.executors.cluster import NO_DASHBOARD, ClusterExecutor, client_of
 from superposition.sweeps.unit import Unit
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class SlurmJobs(ClusterExecutor):
                 job_script_prologue=list(self.prologue),
                 python=self.python or sys.executable,
                 worker_extra_args=["--memory-limit", "0"],  # Slurm has its own
-                scheduler_options={"dashboard": False},
+                scheduler_options=dict(NO_DASHBOARD),
                 silence_logs=logging.CRITICAL + 1,
             ) as cluster,
             client_of(address=cluster) as client,

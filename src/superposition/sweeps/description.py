@@ -1,0 +1,103 @@
+"""Sweeps, and Slurm jobs for them, described in TOML."""
+
+import dataclasses
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import pydantic
+
+from superposition.sweeps.axes import Place, axis, check_names, nearest, validated
+from superposition.sweeps.cell import Cell
+from superposition.sweeps.executors import SlurmJobs
+from superposition.sweeps.rug import RugCell
+from superposition.sweeps.sweep import Sweep
+from superposition.sweeps.trained import TrainedCell
+
+MEASURES: dict[str, type[TrainedCell] | type[RugCell]] = {cell.measure: cell for cell in (TrainedCell, RugCell)}
+
+
+class _File(pydantic.BaseModel, extra="forbid", strict=True):
+    measure: str
+    cells: dict[str, Any] | list[dict[str, Any]]
+    threads: Annotated[int, pydantic.Field(ge=1)] = 1
+    device: str = "cpu"
+
+
+def read_sweep(path: str | Path) -> Sweep:
+    """Returns the sweep that a TOML file describes.
+
+    Raises:
+        ValueError: The file cannot be read, has an unknown key or a value that is not valid, or describes a cell that
+            cannot exist; the message names the file, the key and the value.
+    """
+    place = Place(Path(path))
+    given = _read(place.path)
+    check_names(given, list(_File.model_fields), place)
+    file = validated(_File, given, place)
+    if file.measure not in MEASURES:
+        near = nearest(file.measure, list(MEASURES))
+        raise place.at("measure").refuse(f"must be one of {', '.join(MEASURES)}, got {file.measure!r}{near}")
+    grids = file.cells if isinstance(file.cells, list) else [file.cells]
+    cells = (cell for grid in grids for cell in _cells(MEASURES[file.measure], grid, place.at("cells")))
+    return Sweep(tuple(cells), threads=file.threads, device=file.device)
+
+
+def read_slurm(path: str | Path) -> SlurmJobs:
+    """Returns the Slurm jobs that a TOML file describes.
+
+    Raises:
+        ValueError: The file cannot be read, or has an unknown key or a value that is not valid.
+    """
+    place = Place(Path(path))
+    given = _read(place.path)
+    hints, fields = get_type_hints(SlurmJobs), dataclasses.fields(SlurmJobs)
+    check_names(given, [field.name for field in fields], place)
+    for field in fields:
+        if field.default is dataclasses.MISSING and field.name not in given:
+            raise place.at(field.name).refuse("is missing")
+    # TOML has lists where Python has tuples.
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    values = {name: validated(hints[name], value, place.at(name)) for name, value in plain.items()}
+    return SlurmJobs(**values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"a description must be in a readable file, got {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no TOML file: {error}") from None
+
+
+def _cells(kind: type[TrainedCell] | type[RugCell], grid: Mapping[str, Any], place: Place) -> Iterator[Cell]:
+    """Yields the product of all axes of a grid; the last axis varies fastest."""
+    hints, fields = get_type_hints(kind), dataclasses.fields(kind)
+    types = {field.name: hints[field.name] for field in fields}
+    check_names(grid, [*types, "ratio"], place)
+    if ("n_hidden" in grid) == ("ratio" in grid):
+        raise place.refuse("must have either n_hidden or ratio, n_hidden / n_features")
+    for field in fields:
+        if field.default is dataclasses.MISSING and field.name not in (*grid, "n_hidden"):
+            raise place.at(field.name).refuse("is missing")
+    axes = {name: axis(value, types.get(name, float), place.at(name)) for name, value in grid.items()}
+    for point in itertools.product(*axes.values()):
+        values = dict(zip(axes, point, strict=True))
+        if "ratio" in values:
+            values["n_hidden"] = _width(values.pop("ratio"), values["n_features"], place.at("ratio"))
+        try:
+            yield kind(**values)
+        except ValueError as error:
+            raise place.refuse(f"must describe cells that can exist, got {values}: {error}") from None
+
+
+def _width(ratio: float, n_features: int, place: Place) -> int:
+    """Returns n_hidden for a ratio."""
+    if not 0 < ratio <= 1:
+        raise place.refuse(f"must be in (0, 1], got {ratio:g}")
+    if (n_hidden := round(ratio * n_features)) < 1:
+        raise place.refuse(f"must leave at least one hidden dimension, got {ratio:g} of {n_features} features")
+    return n_hidden
