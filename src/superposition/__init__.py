@@ -11,7 +11,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from superposition import compression, decoders, diagnostics, features, models, sensing, theory, training
+    from superposition import (
+        compression,
+        decoders,
+        diagnostics,
+        features,
+        models,
+        reference,
+        sensing,
+        theory,
+        training,
+    )
     from superposition.decoders import compare_decoders, fit_decoder
     from superposition.diagnostics import held_out_loss, predicted_symmetry, symmetry, symmetry_of_weights
     from superposition.estimate import Estimate
@@ -65,7 +75,7 @@ _HOME = {
     "train": "training",
     "train_many": "training",
 }
-_ROOMS = ("compression", "decoders", "diagnostics", "features", "models", "sensing", "theory", "training")
+_ROOMS = ("compression", "decoders", "diagnostics", "features", "models", "reference", "sensing", "theory", "training")
 
 __all__ = [
     "Autoencoder",
@@ -95,6 +105,7 @@ __all__ = [
     "load",
     "models",
     "predicted_symmetry",
+    "reference",
     "save",
     "sensing",
     "symmetry",

@@ -80,7 +80,6 @@ class TestLoss:
         assert linear_loss() == 1 / 24
         assert QuantizedPair(1).expected_loss() == pytest.approx(1 / 24, rel=1e-14)
         assert QuantizedPair(3).expected_losses() == pytest.approx((1 / 108, 0), abs=1e-15)
-        # Found by rational integration with a computer algebra system.
         assert QuantizedPair(3, 0.1).expected_loss() == pytest.approx(0.0241236631944444, rel=1e-12)
         assert QuantizedPair(3, 0.1, "segment").expected_loss() == pytest.approx(0.0125037596450617, rel=1e-12)
 

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from superposition.figures import FIGURES, PRESETS, reproduce
+from superposition.figures.presets import Grid, Importances, Rugs
 
 TINY = dataclasses.replace(
     PRESETS["quick"],
@@ -15,6 +16,12 @@ TINY = dataclasses.replace(
     rug_entries=100_000,
     portrait_size=32,
     portrait_steps=60,
+    grids=(
+        Grid(16, (1 / 4, 1 / 2), (0.05, 0.1), ("default", "paper"), n_steps=60, n_held_out=500),
+        Grid(32, (1 / 4, 1 / 2), (0.05, 0.1), n_steps=60, n_held_out=500),
+    ),
+    importances=Importances(16, 4, 0.1, 0.5, (0.0, 0.5, 1.0), n_steps=60),
+    bounds=Rugs(8192, (0.05, 0.1), (0.001, 0.004), 50),
     protocol_sizes=(16,),
 )
 

@@ -5,8 +5,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from superposition.figures import FIGURES, reproduce
-from superposition.sweeps import Store
+from superposition.figures import FIGURES, PRESETS, reproduce
 from tests.figures.conftest import TINY
 
 
@@ -16,7 +15,8 @@ def contents(folder, pattern="figure-*"):
 
 def test_writes_table_pictures_and_summary_of_each_figure(made):
     folder, outcomes = made
-    assert [outcome.figure.name for outcome in outcomes] == ["1", "2", "3", "4", "T1", "T2"]
+    names = [*map(str, range(1, 16)), *(f"A{i}" for i in range(1, 7)), "T1", "T2", "T3"]
+    assert [outcome.figure.name for outcome in outcomes] == names == [figure.name for figure in FIGURES]
     for figure in FIGURES:
         stem = folder / f"figure-{figure.name}"
         assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
@@ -71,6 +71,24 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path):
     assert (tmp_path / "results").read_text() == "mine"
 
 
-def test_figures_2_and_4_share_their_models():
-    assert FIGURES[1].cells(TINY) == FIGURES[3].cells(TINY)
-    assert len(Store("nowhere").missing(FIGURES[1].cells(TINY) + FIGURES[3].cells(TINY))) == len(TINY.trained_cells())
+def test_figure_2_and_the_maps_share_their_models():
+    quick = PRESETS["quick"]
+    shared = [cell for grid in quick.grids for cell in grid.cells(quick.seed)]
+    assert {cell.key for cell in shared} == {cell.key for cell in quick.trained_cells()}
+
+
+def test_the_papers_sizes():
+    """Appendices G to I and figure 4's caption."""
+    paper = PRESETS["paper"]
+    assert [grid.n_features for grid in paper.grids] == [128, 1024, 8192]
+    for grid in paper.grids:
+        assert (grid.probabilities[0], grid.probabilities[-1]) == pytest.approx((0.002, 0.8))
+        assert (grid.ratios[0], grid.ratios[-1]) == pytest.approx((max(0.01, 2 / grid.n_features), 0.8))
+        assert (len(grid.ratios), len(grid.probabilities)) == (20, 20)
+    group = paper.importances.cell(0.5, 0)
+    assert (group.n_features, group.n_hidden, group.probability) == (4096, 1024, 0.04)
+    assert group.config().batch_size == 4096
+    assert group.config().peak_rate(4096, 1024, 0.04) == pytest.approx(3e-4)
+    rugs = paper.bounds.cells(0)
+    assert {rug.n_features for rug in rugs} == {32768}
+    assert all(rug.probability * 32768 > 5 and rug.probability < 0.1 * rug.n_hidden / 32768 * 1.001 for rug in rugs)

@@ -3,7 +3,9 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import Annotated, Literal, final
+
+import tyro
 
 from superposition.cli.command import INTERRUPTED, Command
 from superposition.cli.tables import new_table, show
@@ -17,10 +19,12 @@ class Reproduce(Command):
     Exit code 0 means that everything was made; a claim that does not hold is a result, and is reported.
     """
 
-    figures: tuple[str, ...] = ("1", "2", "3", "4", "T1", "T2")
-    """Which figures: 1 to 4 of the paper, T1 the theory, T2 training by both protocols."""
-    preset: Literal["quick"] = "quick"
-    """quick: n = 128 and 512, some minutes on two cores."""
+    figures: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(all)")] = ()
+    """Which figures: 1 to 15 of The Persian Rug, A1 to A6 nonlinear compression, T1 the theory, T2 training by three
+    protocols, T3 where training beats the rug; all if not given."""
+    preset: Literal["quick", "laptop", "paper"] = "quick"
+    """quick: n = 128 and 512, ten minutes on two cores; laptop: the paper's grid at n = 128, coarser at 1024, hours;
+    paper: the paper's sizes, for a cluster. Interrupt at any time: the same command goes on."""
     out: Path = Path("results")
     """Folder of the results; models that are there already are not trained again."""
     redraw: bool = False
@@ -32,13 +36,12 @@ class Reproduce(Command):
         from superposition.report import write_report
 
         by_name = {figure.name: figure for figure in FIGURES}
-        if not self.figures:
-            raise ValueError(f"`figures` must have at least one of {', '.join(by_name)}")
-        for name in self.figures:
+        names = self.figures or tuple(by_name)
+        for name in names:
             if name not in by_name:
                 raise ValueError(f"`figures` must be among {', '.join(by_name)}, got {name}")
         try:
-            chosen = [figure for name, figure in by_name.items() if name in self.figures]
+            chosen = [figure for name, figure in by_name.items() if name in names]
             outcomes = reproduce(chosen, PRESETS[self.preset], self.out, redraw=self.redraw)
         except KeyboardInterrupt:
             print(f"interrupted; the same command goes on from what is in {self.out}", file=sys.stderr)

@@ -1,60 +1,19 @@
 """What a figure is: cells to train, a table measured on them, checks on the table, a drawing of the table."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from superposition._checks import FloatArray
-from superposition.sweeps import Store, TrainedCell
+from superposition.figures.presets import Preset
+from superposition.sweeps import Cell, Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How large the figures are.
-
-    Attributes:
-        name: Its name.
-        sizes: n_features of trained models, increasing.
-        ratios: n_hidden / n_features of trained models and rugs.
-        probabilities: Probabilities of being active.
-        n_steps: Training steps of the models over (ratio, probability).
-        n_held_out: Held-out samples of each.
-        rug_sizes: n_features of the rugs, increasing powers of two.
-        rug_entries: Held-out samples of each rug times its n_features: equal work for each size.
-        portrait_size: n_features of the single model of figure 3.
-        portrait_steps: Training steps of that model.
-        protocol_sizes: n_features of the models of figure T2, increasing.
-        seed: Seed of everything.
-    """
-
-    name: str
-    sizes: tuple[int, ...]
-    ratios: tuple[float, ...]
-    probabilities: tuple[float, ...]
-    n_steps: int
-    n_held_out: int
-    rug_sizes: tuple[int, ...]
-    rug_entries: int
-    portrait_size: int
-    portrait_steps: int
-    protocol_sizes: tuple[int, ...]
-    seed: int = 0
-
-    def trained_cells(self) -> list[TrainedCell]:
-        """Returns the models over sizes, probabilities and ratios."""
-        return [
-            TrainedCell(n, round(r * n), p, n_steps=self.n_steps, n_held_out=self.n_held_out, seed=self.seed)
-            for n in self.sizes
-            for p in self.probabilities
-            for r in self.ratios
-        ]
 
 
 @dataclass(frozen=True)
@@ -88,8 +47,8 @@ class Figure(abc.ABC):
     caption: str
 
     @abc.abstractmethod
-    def cells(self, preset: Preset) -> list[TrainedCell]:
-        """Returns the models it needs trained."""
+    def cells(self, preset: Preset) -> Sequence[Cell]:
+        """Returns the cells that it needs measured."""
 
     @abc.abstractmethod
     def measure(self, preset: Preset, store: Store) -> pa.Table:
@@ -102,6 +61,12 @@ class Figure(abc.ABC):
     @abc.abstractmethod
     def draw(self, table: pa.Table) -> "matplotlib.figure.Figure":
         """Returns the picture, made from the table alone."""
+
+
+def provenance(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the columns of a stored cell's row that say what ran where."""
+    names = ("superposition", "commit", "seed", "threads", "processor", "device", "seconds")
+    return {name: row.get(name) for name in names}
 
 
 def column(table: pa.Table, name: str, **where: object) -> FloatArray:

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from superposition._checks import FloatArray
-from superposition.figures.base import Check, Figure, Preset, column
+from superposition.figures.base import Check, Figure, column
+from superposition.figures.presets import Preset
 from superposition.models import PersianRug
 from superposition.sweeps import Store, TrainedCell
 

@@ -9,7 +9,8 @@ from superposition._checks import FloatArray
 from superposition.diagnostics import held_out_loss
 from superposition.features import SparseFeatures
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, Preset, column, distinct, rows
+from superposition.figures.base import Check, Figure, column, distinct, provenance, rows
+from superposition.figures.presets import Preset
 from superposition.models import PersianRug
 from superposition.sweeps import Store, TrainedCell, stored_run
 from superposition.theory import antipodal_loss, linear_loss, symmetric_optimum
@@ -211,6 +212,7 @@ def _trained(cell: TrainedCell, store: Store) -> dict[str, Any]:
         "protocol": cell.protocol,
         "stopped": run.row["stopped"],
         "steps": run.row["steps"],
+        **provenance(run.row),
     }
 
 
@@ -229,6 +231,7 @@ def _row(
         "protocol": None,
         "stopped": None,
         "steps": None,
+        **provenance({}),
     }
 
 

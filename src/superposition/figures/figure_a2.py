@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from superposition.compression import QuantizedPair, inspect
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, Preset, column
+from superposition.figures.base import Check, Figure, column
+from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
 
 if TYPE_CHECKING:

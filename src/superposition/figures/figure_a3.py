@@ -8,7 +8,8 @@ import pyarrow as pa
 from superposition._checks import FloatArray
 from superposition.compression import NestedScheme, QuantizedPair, best_levels, linear_loss
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, Preset, column, rows
+from superposition.figures.base import Check, Figure, column, rows
+from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from superposition.compression import (
 )
 from superposition.compression.precision import PRECISIONS, Place
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, Preset, column, rows
+from superposition.figures.base import Check, Figure, column, rows
+from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from superposition._checks import FloatArray
 from superposition.compression import Learned, Learning, QuantizedPair, inspect, learn, learn_from, linear_loss
 from superposition.features import SparseFeatures
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, Preset, column, distinct, rows
+from superposition.figures.base import Check, Figure, column, distinct, rows
+from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from superposition._checks import FloatArray
 from superposition.compression import Learning, learn, sparse_construction
 from superposition.features import SparseFeatures
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, Preset, column
+from superposition.figures.base import Check, Figure, column
+from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell, stored_run
 
 if TYPE_CHECKING:

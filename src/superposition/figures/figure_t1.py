@@ -10,7 +10,8 @@ from superposition import theory
 from superposition._checks import FloatArray
 from superposition.features import SparseFeatures
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, Preset, column, rows
+from superposition.figures.base import Check, Figure, column, rows
+from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
 
 if TYPE_CHECKING:

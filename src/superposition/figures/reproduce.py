@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from superposition import _files
+from superposition import _files, reference
 from superposition._progress import Display
-from superposition.figures.base import Check, Figure, Preset
+from superposition.figures.base import Check, Figure
+from superposition.figures.presets import Preset
 from superposition.figures.style import settle_layout, styled
 from superposition.sweeps import Cell, Store, Sweep, run_sweep
 
@@ -87,18 +88,15 @@ def _complete(store: Store, cells: Sequence[Cell], display: Display) -> None:
 
 
 def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, started: float) -> Outcome:
-    """Checks and draws a stored table, and writes the pictures and the summary."""
+    """Checks and draws a stored table, and the reference beside it; writes the pictures and the summary."""
     checks = tuple(figure.checks(table))
     stem = _stem(folder, figure)
-    with styled():
-        import matplotlib.pyplot as plt
-
-        picture = figure.draw(table)
-        settle_layout(picture)
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            with _files.replacing(stem.with_suffix(f".{kind}")) as temporary:
-                picture.savefig(temporary, format=kind, metadata=metadata)
-        plt.close(picture)
+    _draw(figure, table, stem, "png", "svg")
+    beside = None
+    if stem.name in reference.names():
+        its = reference.load(stem.name)
+        _draw(figure, its, stem.with_name(f"{stem.name}-reference"), "svg")
+        beside = {"preset": reference.preset_of(its), "checks": [asdict(check) for check in figure.checks(its)]}
     outcome = Outcome(figure, checks, time.monotonic() - started)
     summary = {
         "name": figure.name,
@@ -106,10 +104,26 @@ def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, start
         "caption": figure.caption,
         "preset": preset.name,
         "checks": [asdict(check) for check in checks],
+        "reference": beside,
         "version": version("superposition"),
     }
     _files.write_json(stem.with_suffix(".json"), summary)
     return outcome
+
+
+def _draw(figure: Figure, table: pa.Table, stem: Path, *kinds: str) -> None:
+    """Writes pictures of a table, the same bytes for the same table."""
+    import matplotlib.pyplot as plt
+
+    with styled():
+        picture = figure.draw(table)
+        settle_layout(picture)
+        for kind in kinds:
+            with _files.replacing(stem.with_suffix(f".{kind}")) as temporary:
+                picture.savefig(
+                    temporary, format=kind, metadata={"Software": None} if kind == "png" else {"Date": None}
+                )
+        plt.close(picture)
 
 
 def _stem(folder: Path, figure: Figure) -> Path:

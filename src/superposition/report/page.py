@@ -44,12 +44,14 @@ def _order(summary: Path) -> tuple[str, int]:
 
 
 def _figure(summary: Path) -> dict[str, Any]:
-    picture = summary.with_suffix(".svg")
+    found = {**_files.read_json(summary, "figure"), "picture": _embedded(summary.with_suffix(".svg"))}
+    if found["reference"]:
+        found["reference"]["picture"] = _embedded(summary.with_name(f"{summary.stem}-reference.svg"))
+    return {**found, "stem": summary.stem}
+
+
+def _embedded(picture: Path) -> str:
+    """Returns a picture as an address that holds it."""
     if not picture.exists():
         raise ValueError(f"{picture} is missing: draw it with `superposition reproduce --redraw`")
-    encoded = base64.b64encode(picture.read_bytes()).decode()
-    return {
-        **_files.read_json(summary, "figure"),
-        "picture": f"data:image/svg+xml;base64,{encoded}",
-        "stem": summary.stem,
-    }
+    return f"data:image/svg+xml;base64,{base64.b64encode(picture.read_bytes()).decode()}"

@@ -1,0 +1,148 @@
+"""Figure 13: signal and noise of two groups of features of unequal importance."""
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+import pyarrow as pa
+
+from superposition import theory
+from superposition._checks import FloatArray
+from superposition.figures import style
+from superposition.figures.base import Check, Figure, column, provenance
+from superposition.figures.groups import GROUPS, group_columns
+from superposition.figures.presets import Preset
+from superposition.sweeps import Store, TrainedCell
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+
+_SIGMAS = 3.0
+_SIMILAR = 0.25
+_UNIFORM = 0.1
+_AGREES = 0.1
+
+
+@final
+class Figure13(Figure):
+    """Histograms of the diagonal and of the noise in each group, beside the optimal allocation."""
+
+    name = "13"
+    title = "Unequal importance: signal and noise by group"
+    caption = (
+        "One trained model in which the second half of the features counts α = 1/2 in the loss (appendix H): the "
+        "diagonal entries W_ii and the standard deviations of the interference ν_i of each group of features. Dashed: "
+        "what the optimal allocation of capacity predicts for each."
+    )
+
+    def cells(self, preset: Preset) -> list[TrainedCell]:
+        """Returns the one model."""
+        return [preset.importances.cell(preset.importances.shown, preset.seed)]
+
+    def measure(self, preset: Preset, store: Store) -> pa.Table:
+        """Returns one row a feature, and what the allocation says of it; dead features have no noise."""
+        (cell,) = self.cells(preset)
+        best = theory.allocate(cell.features(), cell.n_hidden)
+        found = group_columns(store, cell)
+        columns = {**found, "predicted_diagonal": best.scale, "predicted_noise_std": best.noise_std}
+        n = cell.n_features
+        return pa.table(
+            {
+                **{name: pa.array(values) for name, values in columns.items()},
+                "n_features": np.full(n, n),
+                "n_hidden": np.full(n, cell.n_hidden),
+                "probability": np.full(n, cell.probability),
+                "alpha": np.full(n, cell.relative_importance),
+                "protocol": [cell.protocol] * n,
+                **{name: [value] * n for name, value in provenance(store.get(cell).row).items()},
+            }
+        )
+
+    def checks(self, table: pa.Table) -> list[Check]:
+        """Checks the paper's reading of both histograms, and the prediction."""
+        more, less = (_Group(table, group) for group in GROUPS)
+        apart = more.diagonal.mean() - less.diagonal.mean()
+        error = float(np.hypot(more.error(more.diagonal), less.error(less.diagonal)))
+        overlap = _overlap(more.diagonal, less.diagonal)
+        noise_gap = less.noise.mean() - more.noise.mean()
+        noise_error = float(np.hypot(more.error(more.noise), less.error(less.noise)))
+        spreads = [float(values.std() / values.mean()) for g in (more, less) for values in (g.diagonal, g.noise)]
+        deviations = [
+            float(values.mean() / predicted - 1)
+            for g in (more, less)
+            for values, predicted in ((g.diagonal, g.predicted_diagonal), (g.noise, g.predicted_noise))
+        ]
+        return [
+            Check(
+                "The diagonal entries of the two groups are separated, those of important features larger, and similar "
+                "in magnitude.",
+                "paper",
+                f"{more.diagonal.mean():.4f} against {less.diagonal.mean():.4f}, apart by {apart:.4f} ± {error:.4f}; "
+                f"a threshold between them puts {overlap:.1%} of the features into the wrong group",
+                bool(apart > _SIGMAS * error and apart < _SIMILAR * more.diagonal.mean() and overlap < 0.05),
+            ),
+            Check(
+                "The less important features have more noise.",
+                "paper",
+                f"mean std of ν {less.noise.mean():.4f} against {more.noise.mean():.4f}, apart by {noise_gap:.4f} ± "
+                f"{noise_error:.4f}",
+                bool(noise_gap > _SIGMAS * noise_error),
+            ),
+            Check(
+                f"Diagonal and noise are nearly uniform in each group, spread below {_UNIFORM:.0%} of the mean.",
+                "paper",
+                "spreads " + ", ".join(f"{spread:.1%}" for spread in spreads),
+                bool(max(spreads) < _UNIFORM),
+            ),
+            Check(
+                f"The optimal allocation predicts all four means within {_AGREES:.0%}.",
+                "superposition",
+                "deviations " + ", ".join(f"{deviation:+.1%}" for deviation in deviations),
+                bool(np.abs(deviations).max() < _AGREES),
+            ),
+        ]
+
+    def draw(self, table: pa.Table) -> "matplotlib.figure.Figure":
+        """Draws a histogram of each statistic, groups in two colours."""
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(1, 2, figsize=(8.0, 3.2), sharey=True)
+        labels = ("diagonal W_ii", "std of interference ν_i (feature units)")
+        for axis, name, label in zip(axes, ("diagonal", "noise_std"), labels, strict=True):
+            values = column(table, name)
+            bins = np.linspace(float(np.nanmin(values)), float(np.nanmax(values)), 60).tolist()
+            for group, colour in zip(GROUPS, (style.BLUE, style.RED), strict=True):
+                here = column(table, name, group=group)
+                axis.hist(here[np.isfinite(here)], bins=bins, color=colour, alpha=0.6, label=f"{group} important")
+                predicted = column(table, f"predicted_{name}", group=group)[0]
+                if np.isfinite(predicted):
+                    axis.axvline(predicted, color=colour, linestyle="--")
+            axis.set(xlabel=label)
+        axes[1].plot([], [], "--", color="0.3", label="optimal allocation")
+        axes[0].set_ylabel("features")
+        axes[1].legend()
+        return figure
+
+
+class _Group:
+    """The live features of one group."""
+
+    def __init__(self, table: pa.Table, group: str) -> None:
+        self.diagonal, noise, predicted_diagonal, predicted_noise = (
+            column(table, name, group=group)
+            for name in ("diagonal", "noise_std", "predicted_diagonal", "predicted_noise_std")
+        )
+        self.noise = noise[np.isfinite(noise)]
+        self.predicted_diagonal, self.predicted_noise = predicted_diagonal[0], predicted_noise[0]
+
+    @staticmethod
+    def error(values: FloatArray) -> float:
+        """Standard error of the mean, features taken as independent."""
+        return float(values.std(ddof=1) / np.sqrt(values.size))
+
+
+def _overlap(high: FloatArray, low: FloatArray) -> float:
+    """Returns the least share of features that one threshold puts into the wrong group."""
+    values = np.concatenate([high, low])
+    is_high = np.concatenate([np.ones(high.size), np.zeros(low.size)])[np.argsort(values)]
+    wrong = np.cumsum(is_high) + (low.size - np.cumsum(1 - is_high))
+    return float(min(wrong.min(), low.size) / values.size)

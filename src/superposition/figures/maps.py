@@ -1,0 +1,128 @@
+"""Maps over (p, r), a panel a size: what figures 4 to 12 and T3 share."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from superposition._checks import FloatArray
+from superposition.figures import style
+from superposition.figures.base import column, distinct, rows
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+# Cells of a map with so few columns have room for their numbers.
+_ROOM_FOR_NUMBERS = 6
+_MOST_TICKS = 6
+
+
+def panels(table: pa.Table) -> list[tuple[str, int]]:
+    """Returns the protocols and sizes of a table, the default protocol first and sizes increasing."""
+    found = {(row["protocol"], row["n_features"]) for row in table.select(["protocol", "n_features"]).to_pylist()}
+    return sorted(found)
+
+
+def draw_maps(table: pa.Table, norm: "Normalize", cmap: str, label: str) -> "tuple[Figure, Colorbar]":
+    """Draws the column `value`: a row of maps a protocol, one a size; on the right the default protocol's by size."""
+    import matplotlib.pyplot as plt
+
+    places = panels(table)
+    protocols = list(dict.fromkeys(protocol for protocol, _ in places))
+    sizes = sorted({n for _, n in places})
+    shape, extent = (len(protocols), len(sizes) + 1), (3.1 * len(sizes) + 3.6, 2.9 * len(protocols) + 0.3)
+    figure, axes = plt.subplots(*shape, figsize=extent, squeeze=False)
+    for i, protocol in enumerate(protocols):
+        for j, n in enumerate(sizes):
+            if (protocol, n) in places:
+                image = _draw_map(axes[i, j], rows(table, protocol=protocol, n_features=n), norm, cmap)
+                axes[i, j].set(title=f"n_features = {n}, {protocol} protocol", xlabel="ratio n_hidden / n_features")
+            else:
+                axes[i, j].set_axis_off()
+        axes[i, 0].set_ylabel("probability p")
+        axes[i, -1].set_axis_off()
+    bar = figure.colorbar(image, ax=axes[:, :-1], label=label, shrink=0.9)
+    default = [n for protocol, n in places if protocol == "default"]
+    axes[0, -1].set_axis_on()
+    _draw_scaling(axes[0, -1], default, at_locations(rows(table, protocol="default"), default), label)
+    return figure, bar
+
+
+def _draw_map(axis: "Axes", table: pa.Table, norm: "Normalize", cmap: str) -> Any:
+    """Draws the column `value` of one panel's rows; crosses mark models with dead features. Returns the image."""
+    ratios, probabilities = distinct(table, "ratio"), distinct(table, "probability")
+    grid = np.full((len(probabilities), len(ratios)), np.nan)
+    has_room = len(ratios) <= _ROOM_FOR_NUMBERS
+    for row in table.to_pylist():
+        y, x = probabilities.index(row["probability"]), ratios.index(row["ratio"])
+        grid[y, x] = value = np.nan if row["value"] is None else row["value"]
+        if has_room and np.isfinite(value):
+            dark = float(norm(value)) < 0.55
+            text = f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.0e}"
+            axis.text(x, y + 0.08, text, ha="center", va="center", fontsize=6, color="w" if dark else "k")
+        if row["dead_features"]:
+            axis.plot(x, y - 0.25 * has_room, "x", color="r" if has_room else "w", markersize=3, markeredgewidth=0.7)
+    image = axis.imshow(grid, norm=norm, cmap=cmap, origin="lower", aspect="auto")
+    for ticks, values, name in (
+        (axis.set_xticks, ratios, style.fraction),
+        (axis.set_yticks, probabilities, lambda p: f"{p:.2g}"),
+    ):
+        places = np.unique(np.linspace(0, len(values) - 1, min(_MOST_TICKS, len(values))).round().astype(int))
+        ticks(places, [name(values[place]) for place in places])
+    axis.grid(visible=False)
+    return image
+
+
+def at_locations(table: pa.Table, sizes: Sequence[int]) -> FloatArray:
+    """Returns log10 of `value`, one row a size and one column a location (p, r) of the largest size.
+
+    Sizes differ in the ratios that whole widths give: the smaller ones are interpolated in log r. Locations outside
+    their range, at a p that they do not have, or without a positive value, are left out.
+    """
+    largest = rows(table, n_features=sizes[-1])
+    columns = []
+    for p in distinct(largest, "probability"):
+        ratios = np.sort(column(largest, "ratio", probability=p))
+        lines = []
+        for n in sizes:
+            here = rows(table, n_features=n, probability=p)
+            r, value = column(here, "ratio"), column(here, "value")
+            good = value > 0
+            r, value = np.log(r[good]), np.log10(value[good])
+            order = np.argsort(r)
+            nowhere = np.full(len(ratios), np.nan)
+            close = 1e-9
+            lines.append(
+                np.interp(np.clip(np.log(ratios), r.min(), r.max()), r[order], value[order])
+                + np.where((np.log(ratios) < r.min() - close) | (np.log(ratios) > r.max() + close), np.nan, 0.0)
+                if len(r)
+                else nowhere
+            )
+        columns.append(np.stack(lines))
+    found = np.concatenate(columns, axis=1)
+    return found[:, np.isfinite(found).all(axis=0)]
+
+
+def slopes(sizes: Sequence[int], values: FloatArray) -> FloatArray:
+    """Returns the least-squares exponent of n at each location, from log10 values of shape (sizes, locations)."""
+    x = np.log10(np.asarray(sizes, dtype=np.float64))
+    x = x - x.mean()
+    return np.asarray(x @ (values - values.mean(axis=0)) / (x @ x))
+
+
+def _draw_scaling(axis: "Axes", sizes: Sequence[int], values: FloatArray, label: str) -> None:
+    """Draws a value against n: each location thin, the median bold, the mean exponent with its standard error."""
+    axis.plot(sizes, 10**values, color="0.75", linewidth=0.5)
+    middle = 10 ** np.median(values, axis=1)
+    found = slopes(sizes, values)
+    error = found.std(ddof=1) / np.sqrt(found.size)
+    text = f"median; exponent {found.mean():+.2f} ± {error:.2f}"
+    axis.plot(sizes, middle, "o-", color=style.BLUE, label=text)
+    axis.set(xscale="log", yscale="log", xlabel="n_features", ylabel=label)
+    axis.set_xticks(list(sizes), [str(n) for n in sizes])
+    axis.minorticks_off()
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16))
