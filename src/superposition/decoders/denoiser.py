@@ -13,25 +13,40 @@ from superposition.features import Law
 from superposition.features.sampling import where_true
 from superposition.theory import bayes_denoiser
 
-# Nodes of log σ, four of which give a value between by cubic interpolation, to within 1e-3 σ.
-_CELL = 0.05
-_AROUND_CELL = np.array([-1.0, 0.0, 1.0, 2.0])
-# Tables run over z in units of a cell's σ, in steps for linear interpolation, each built of exact nodes by cubic
+# Distance of nodes of log σ, four of which give a value between by cubic interpolation, to within 1e-3 σ. So many of
+# them share the nodes of z.
+_CELL, _GROUP = 0.05, 8
+# Tables run over z in units of a group's least σ, in steps for linear interpolation, each built of exact nodes by cubic
 # interpolation.
-_LOW, _HIGH, _STEPS, _REFINED = -10.0, 34.0, 32, 2
+_LOW, _HIGH, _STEPS, _REFINED = -16.0, 34.0, 32, 4
 # Beyond a table a feature is on; nodes around the law's landmarks, and so many between.
-_AROUND_LANDMARK = np.arange(-12.0, 12.05, 0.1)
-_BETWEEN = 257
+_AROUND_LANDMARK = np.arange(-18.0, 18.05, 0.1)
+_BETWEEN = 65
 # Entries taken together: what fits a core's cache.
 _BLOCK = 2**16
 
 
 @dataclass(frozen=True)
-class _Cell:
-    """Posterior means for σ in a narrow range.
+class _Level:
+    """Posterior means at one σ.
 
     Attributes:
-        unit: σ in whose units the steps are.
+        table: On equal steps of z, shape (k + 1,).
+        nodes: Nodes of z beyond.
+        means: There.
+    """
+
+    table: FloatArray
+    nodes: FloatArray
+    means: FloatArray
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Posterior means for σ between two levels.
+
+    Attributes:
+        unit: In which the steps of z are.
         values: On equal steps of z, a row for each of four σ, shape (4, k).
         rises: Their differences.
         nodes: Nodes of z beyond.
@@ -56,6 +71,7 @@ class Denoiser:
     def __init__(self, law: Law, probability: float) -> None:
         self._law, self._probability = law, probability
         self._cells: dict[int, _Cell] = {}
+        self._levels: dict[tuple[int, int], _Level] = {}
 
     def __call__(
         self, z: Float[Tensor, "rows columns"], noise_std: Float[Tensor, " rows"]
@@ -100,28 +116,38 @@ class Denoiser:
         return mean, total * _STEPS / unit[:, 0].double() * noise_std.double() ** 2 / z.shape[1]
 
     def _cell(self, number: int) -> _Cell:
+        """Returns the cell of σ from exp(0.05 · number) on."""
         if number not in self._cells:
-            self._cells[number] = self._made(number)
+            group = number // _GROUP
+            levels = [self._level(group, number + offset) for offset in (-1, 0, 1, 2)]
+            table = np.stack([level.table for level in levels])
+            columns = [part for level in levels[1:3] for part in (level.means[:-1], np.diff(level.means))]
+            self._cells[number] = _Cell(
+                _unit(group), table[:, :-1], np.diff(table), levels[0].nodes, np.stack(columns, axis=1)
+            )
         return self._cells[number]
 
-    def _made(self, number: int) -> _Cell:
-        """Returns the cell of σ from exp(number · 0.05) on."""
-        sigma = np.exp((number + _AROUND_CELL) * _CELL)
-        unit, widest = float(sigma[1]), float(sigma[-1])
+    def _level(self, group: int, number: int) -> _Level:
+        if (group, number) not in self._levels:
+            self._levels[group, number] = self._made(_unit(group), float(np.exp(_CELL * number)))
+        return self._levels[group, number]
+
+    def _made(self, unit: float, sigma: float) -> _Level:
+        """Returns the level of σ on the nodes of a unit."""
         coarse = np.arange(_LOW * _STEPS, _HIGH * _STEPS + 2 * _REFINED, _REFINED) * unit / _STEPS
         fine = coarse[0] + np.arange((coarse.size - 1) * _REFINED + 1) * unit / _STEPS
-        last = max(self._law.support[1], coarse[-1]) + 12 * widest
-        around = (self._law.landmarks[:, None] + widest * _AROUND_LANDMARK).ravel()
+        last = max(self._law.support[1], coarse[-1]) - _AROUND_LANDMARK[0] * unit
+        around = (self._law.landmarks[:, None] + unit * _AROUND_LANDMARK).ravel()
         between = np.linspace(coarse[-2], last, _BETWEEN)
         nodes = np.unique(np.concatenate([between, around[(around > between[0]) & (around < last)]]))
-        tables = []
-        for one in sigma.tolist():
-            exact = bayes_denoiser(coarse, one, self._probability, self._law)
-            tables.append(_hermite(coarse, exact.mean, exact.variance / one**2, fine))
-        table = np.stack(tables)
-        beyond = [bayes_denoiser(nodes, one, self._probability, self._law).mean for one in sigma[1:3].tolist()]
-        pieces = np.stack([column for mean in beyond for column in (mean[:-1], np.diff(mean))], axis=1)
-        return _Cell(unit, table[:, :-1], np.diff(table), nodes, pieces)
+        exact = bayes_denoiser(np.concatenate([coarse, nodes]), sigma, self._probability, self._law)
+        slopes = exact.variance[: coarse.size] / sigma**2
+        return _Level(_hermite(coarse, exact.mean[: coarse.size], slopes, fine), nodes, exact.mean[coarse.size :])
+
+
+def _unit(group: int) -> float:
+    """Returns the least σ of a group of levels."""
+    return float(np.exp(_CELL * _GROUP * group))
 
 
 @lru_cache(maxsize=16)
@@ -141,19 +167,24 @@ def _blended(tables: list[FloatArray], own: Tensor, within: Tensor) -> Tensor:
 
 
 def _found_beyond(points: Tensor, cells: list[_Cell], own: Tensor, within: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the means, and the rises a step, at points beyond the tables."""
+    """Returns the means, and the rises a step, at points beyond the tables; cells of one unit have one set of nodes."""
     mean, rise = torch.empty_like(points), torch.empty_like(points)
-    for number, cell in enumerate(cells):
-        here = where_true(own == number)
+    units = [cell.unit for cell in cells]
+    for unit in sorted(set(units)):
+        first = units.index(unit)
+        group = [cell for cell in cells if cell.unit == unit]
+        here = where_true((own >= first) & (own < first + len(group))) if len(group) < len(cells) else slice(None)
         z, share = points[here], within[here]
-        nodes, pieces = (torch.from_numpy(table).to(z) for table in (cell.nodes, cell.pieces))
+        nodes = torch.from_numpy(group[0].nodes).to(z)
+        pieces = torch.from_numpy(np.concatenate([cell.pieces for cell in group])).to(z)
         left = torch.bucketize(z, nodes, out_int32=True).sub_(1).clamp_(0, len(nodes) - 2)
         step = (nodes[1:] - nodes[:-1]).index_select(0, left)
         along = ((z - nodes.index_select(0, left)) / step).clamp_(max=1)
-        value, turn, other_value, other_turn = pieces.index_select(0, left).unbind(1)
+        place = left + (own[here] - first).to(torch.int32) * (len(nodes) - 1)
+        value, turn, other_value, other_turn = pieces.index_select(0, place).unbind(1)
         turn = torch.lerp(turn, other_turn, share)
         mean[here] = torch.lerp(value, other_value, share).addcmul_(along, turn)
-        rise[here] = turn / step * (cell.unit / _STEPS)
+        rise[here] = turn / step * (unit / _STEPS)
     return mean, rise
 
 

@@ -62,7 +62,7 @@ class ThresholdLeastSquares(Decoder):
     @property
     def name(self) -> str:
         """With k, and the rounds if several."""
-        return f"ThresholdLeastSquares(k={self.k}{f', rounds={self.rounds}' if self.rounds > 1 else ''})"
+        return f"ThresholdLS(k={self.k}{f', rounds={self.rounds}' if self.rounds > 1 else ''})"
 
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:  # noqa: ARG002
         """Decodes a batch."""

@@ -1,0 +1,176 @@
+"""The commands that decode and that count measurements: decode, sensing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, final
+
+import tyro
+
+from superposition.cli.command import FAILED, Command, Count, Sized
+from superposition.cli.tables import new_table, show
+
+if TYPE_CHECKING:
+    from superposition.decoders import Decoder
+    from superposition.models import Encoder
+
+Name = Literal[
+    "relu", "jumprelu", "gated", "trec", "topk", "batchtopk", "bayes", "oracle", "lemma1", "pursuit", "omp",
+    "basis-pursuit", "amp", "oamp",
+]  # fmt: skip
+_DEFAULT: tuple[Name, ...] = ("relu", "jumprelu", "trec", "topk", "bayes", "oracle", "lemma1", "omp", "amp", "oamp")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Decode(Sized):
+    """Decode fresh samples by several decoders; print the loss of each, its theory, its time.
+
+    relu, jumprelu, gated, trec (ProLU), topk and batchtopk are fitted first. bayes and oracle (which knows whether its
+    own feature is active) are the ceilings of decoders that act on each entry by itself. lemma1 keeps the expected
+    number of entries and solves for them, pursuit corrects their support in further rounds; omp, basis-pursuit, amp and
+    oamp are the algorithms of those names.
+    """
+
+    encoder: Literal["rug", "gaussian", "harmonic"] = "rug"
+    """rug: rows of a Hadamard matrix, by fast transforms; gaussian: independent entries; harmonic: rows of a Fourier
+    matrix."""
+    model: Path | None = None
+    """Folder of a saved model, whose encoder is taken instead."""
+    decoders: Annotated[tuple[Name, ...], tyro.conf.arg(metavar="NAME ...")] = _DEFAULT
+    """Which decoders."""
+    noise: float = 0.0
+    """Standard deviation of noise added to the hidden activations, feature units."""
+    n_samples: Count = 1000
+    """Samples of each, ≥ 1."""
+    seconds: float = 10.0
+    """Time for each; one that is too slow sees fewer samples."""
+
+    def run(self) -> int:
+        """Prints the table."""
+        from superposition import _checks, theory
+        from superposition.decoders import compare_decoders, fit_decoder
+
+        features, encoder = self.features(), self._encoder()
+        noise = float(_checks.finite("noise", self.noise, non_negative=True)) ** 2
+        if not self.decoders:
+            raise ValueError("`decoders` must have at least one name")
+        decoders = [
+            fit_decoder(self._decoder(name, encoder, noise), encoder, features, noise_variance=noise, seed=self.seed)
+            for name in self.decoders
+        ]
+        found = compare_decoders(
+            encoder, features, decoders, self.n_samples, noise_variance=noise, seconds=self.seconds, seed=self.seed + 1
+        )
+        ratio = encoder.n_hidden / encoder.n_features
+        table = new_table(
+            "decoder", "loss per feature", "theory", "ms a sample", "samples", "converged",
+            title=f"Decoders of {self.model or self.encoder}, n = {encoder.n_features}, n_hidden = {encoder.n_hidden}, "
+            f"p = {self.probability:g}",
+        )  # fmt: skip
+        for result in found:
+            table.add_row(
+                result.decoder,
+                str(result.loss),
+                "" if result.predicted is None else f"{result.predicted:.5g}",
+                f"{1e3 * result.seconds:.3g}",
+                str(result.loss.count),
+                f"{result.converged:.0%}",
+            )
+        ensemble: Literal["gaussian", "orthogonal"] = "orthogonal" if encoder.is_tight else "gaussian"
+        least = theory.replica_mmse(ratio, self.probability, noise, ensemble=ensemble)
+        lines = [
+            f"least loss of any decoder, {ensemble} encoders, n → ∞: {least.loss:.5g}",
+            f"which message passing reaches: {'no' if least.hard else 'yes'}; "
+            f"it recovers without noise from ratio {theory.amp_threshold(self.probability):.4f} on",
+        ]
+        lines += [f"{result.decoder}: {result.why}" for result in found if result.why]
+        table.caption, table.caption_justify = "\n".join(lines), "left"
+        show(table)
+        return 0 if all(result.loss.value < float("inf") for result in found) else FAILED
+
+    def _encoder(self) -> "Encoder":
+        from superposition.models import DenseEncoder, PersianRug, encoder_of, load
+
+        width = self.width()
+        if self.model is not None:
+            encoder = encoder_of(load(self.model))
+            if (encoder.n_features, encoder.n_hidden) != (self.n_features, width):
+                raise ValueError(
+                    f"`model` must have n_features = {self.n_features} and n_hidden = {width}, got "
+                    f"{encoder.n_features} and {encoder.n_hidden} in {self.model}"
+                )
+            return encoder
+        match self.encoder:
+            case "rug":
+                return encoder_of(PersianRug.draw(self.n_features, width, seed=self.seed))
+            case "gaussian":
+                return DenseEncoder.gaussian(self.n_features, width, seed=self.seed)
+            case "harmonic":
+                return DenseEncoder.harmonic(self.n_features, width, seed=self.seed)
+
+    def _decoder(self, name: Name, encoder: "Encoder", noise: float) -> "Decoder":
+        from superposition import decoders
+
+        k = min(encoder.n_hidden, max(1, round(self.probability * self.n_features)))
+        match name:
+            case "relu":
+                return decoders.ReLU()
+            case "jumprelu":
+                return decoders.JumpReLU()
+            case "gated":
+                return decoders.Gated()
+            case "trec":
+                return decoders.TRec()
+            case "topk":
+                return decoders.TopK()
+            case "batchtopk":
+                return decoders.TopK(among="batch")
+            case "bayes":
+                return decoders.Bayes(noise)
+            case "oracle":
+                return decoders.OracleSupport(noise_variance=noise)
+            case "lemma1":
+                return decoders.ThresholdLeastSquares(k)
+            case "pursuit":
+                return decoders.ThresholdLeastSquares(k, rounds=20)
+            case "omp":
+                return decoders.OMP()
+            case "basis-pursuit":
+                return decoders.BasisPursuit()
+            case "amp":
+                return decoders.AMP(noise_variance=noise)
+            case "oamp":
+                return decoders.OAMP(noise_variance=noise)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Sensing(Command):
+    """Print how many measurements recover k of n features: theorem, ℓ1, message passing, information."""
+
+    n_features: Count
+    """Number of features, ≥ 2."""
+    k: Count
+    """Number of active features, in [1, n_features − 1]."""
+
+    def run(self) -> int:
+        """Prints the table."""
+        from superposition.sensing import measurements
+
+        found = measurements(self.n_features, self.k)
+        rows = (
+            ("information: almost every k-sparse x", found.information, "k + 1, exact"),
+            ("message passing (AMP, OAMP), values uniform on [0, 1]", found.message_passing, "n → ∞"),
+            ("ℓ1 minimisation, x ≥ 0", found.l1_nonnegative, "n → ∞, Donoho and Tanner"),
+            ("ℓ1 minimisation, any sign", found.l1_signed, "n → ∞, Donoho and Tanner"),
+            ("ℓ1 minimisation, any sign, half of all draws", found.l1_sufficient, "enough: 2k log(n/k) + 5k/4 + 1"),
+            ("stable recovery of every x: order of", found.stable_order, "k log(n/k), but for a constant"),
+        )
+        table = new_table(
+            "recovers", "measurements", "which is",
+            title=f"Measurements for k = {self.k} of n = {self.n_features}, without noise",
+        )  # fmt: skip
+        for row in rows:
+            table.add_row(row[0], str(row[1]), row[2])
+        show(table)
+        return 0

@@ -1,0 +1,83 @@
+"""The commands decode and sensing as a user types them."""
+
+import pytest
+
+import superposition as sp
+from superposition.cli import main
+from superposition.sensing import measurements
+
+DECODE = ("decode", "--n-features", "256", "--ratio", "0.5", "--probability", "0.05", "--n-samples", "20")
+
+
+def run(capsys, *arguments):
+    code = main(list(arguments))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("encoder", ["rug", "gaussian", "harmonic"])
+def test_decode_shows_every_decoder(capsys, encoder):
+    names = ("relu", "jumprelu", "gated", "trec", "topk", "batchtopk", "bayes", "oracle", "lemma1", "pursuit", "omp")
+    more = ("basis-pursuit", "amp", "oamp")
+    code, out, _ = run(capsys, *DECODE, "--encoder", encoder, "--seconds", "1", "--decoders", *names, *more)
+    assert code == 0
+    for name in (
+        "ReLU",
+        "JumpReLU",
+        "Gated",
+        "TRec",
+        "TopK",
+        "BatchTopK",
+        "Bayes",
+        "OracleSupport",
+        "OMP",
+        "AMP",
+        "OAMP",
+    ):
+        assert name in out
+    assert "rounds=20" in out
+    assert "BasisPursuit" in out
+    assert f"recovers without noise from ratio {sp.theory.amp_threshold(0.05):.4f} on" in out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 110
+
+
+def test_decode_a_saved_model(capsys, tmp_path):
+    sp.save(sp.PersianRug.draw(256, 128, seed=9), tmp_path)
+    code, out, _ = run(capsys, *DECODE, "--model", str(tmp_path), "--decoders", "oamp", "--noise", "0.05")
+    assert code == 0
+    assert "OAMP" in out
+    assert str(tmp_path) in out
+    code, _, err = run(capsys, *DECODE[:2], "512", *DECODE[3:], "--model", str(tmp_path))
+    assert code == 2
+    assert "`model` must have n_features = 512 and n_hidden = 256, got 256 and 128" in err
+
+
+def test_sensing_shows_the_numbers_of_the_library(capsys):
+    code, out, _ = run(capsys, "sensing", "--n-features", "1000", "--k", "10")
+    assert code == 0
+    found = measurements(1000, 10)
+    for number in (
+        found.information,
+        found.message_passing,
+        found.l1_nonnegative,
+        found.l1_signed,
+        found.l1_sufficient,
+    ):
+        assert f" {number} " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sensing", "--n-features", "10", "--k", "10"), "`k` must be a whole number in [1, 9], got 10"),
+        ((*DECODE, "--noise", "-1"), "`noise` must be finite and not negative, got -1"),
+        ((*DECODE, "--decoders"), "decoders"),
+        ((*DECODE, "--n-samples", "0"), "`n_samples` must be a whole number of at least 1, got 0"),
+        (("decode", "--n-features", "100", "--ratio", "0.5", "--probability", "0.1"), "must be a power of two"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(capsys, arguments, message):
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
