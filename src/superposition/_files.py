@@ -59,9 +59,11 @@ def locked(folder: Path) -> Iterator[None]:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                raise BlockingIOError  # it was removed by who had it, and another process may have made it anew
         except ImportError:  # no such locks on this system
             pass
-        except BlockingIOError:
+        except (BlockingIOError, FileNotFoundError):
             raise FileExistsError(f"{folder} is in use by another process: wait or choose another folder") from None
         try:
             yield

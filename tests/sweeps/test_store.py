@@ -172,15 +172,16 @@ class TestTable:
         path.unlink()
         assert both.equals(store.table([*cells, Square(9.0)]))
 
-    def test_forgets_cells_whose_folder_is_removed(self, store, complete):
+    def test_forgets_cells_whose_folder_is_removed(self, store, complete, monkeypatch):
         import shutil
 
         complete(store, Square(1.0), Square(2.0))
         shutil.rmtree(store.folder(Square(1.0)))
         with pytest.raises(ValueError, match="1 are missing"):
             store.table([Square(1.0)])
+        monkeypatch.setattr(Square, "row", lambda *_: {"square": -1.0})
         complete(store, Square(1.0))
-        assert store.table([Square(1.0)]).num_rows == 1
+        assert store.table([Square(1.0)]).column("square").to_pylist() == [-1.0]
 
     def test_joins_rows_of_other_columns(self, store):
         put(store, Square(1.0), old=1)

@@ -61,6 +61,7 @@ def run_sweep(
     executor = executor or Embedded()
     errors: dict[str, str] = {}
     with store.locked():
+        compact(store)  # so that no row of a folder that was removed is taken for that of its next one
         first = plan = Plan.of(sweep, store)
         report = display.task("cells")
         for _ in range(retries + 1):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from superposition import _files
@@ -25,7 +26,7 @@ def all_rows(store: Store, measure: str) -> pa.Table:
     if compacted is None:
         return as_table(fresh)
     if known - set(keys):  # whose folders were removed
-        compacted = compacted.filter(pa.compute.is_in(compacted.column("key"), pa.array(keys, pa.string())))
+        compacted = compacted.filter(pc.is_in(compacted.column("key"), pa.array(keys, pa.string())))
     return pa.concat_tables([compacted, as_table(fresh)], promote_options="permissive") if fresh else compacted
 
 
@@ -42,8 +43,9 @@ def table_of(store: Store, cells: Iterable[Cell]) -> pa.Table:
 def compact(store: Store) -> None:
     """Writes the rows of each measure to tables/MEASURE.parquet, from which they are read faster; records stay."""
     for measure in store.measures():
-        compacted = _compacted(store, measure)
-        if compacted is None or compacted.num_rows < len(store.keys(measure)):
+        compacted = _compacted(store, measure, columns=["key"])
+        known = set() if compacted is None else set(compacted.column("key").to_pylist())
+        if known != set(store.keys(measure)):
             with _files.replacing(_path(store, measure)) as temporary:
                 pq.write_table(all_rows(store, measure), temporary)
 
@@ -58,10 +60,10 @@ def _path(store: Store, measure: str) -> Path:
     return store.root / "tables" / f"{measure}.parquet"
 
 
-def _compacted(store: Store, measure: str) -> pa.Table | None:
+def _compacted(store: Store, measure: str, columns: list[str] | None = None) -> pa.Table | None:
     path = _path(store, measure)
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, columns=columns)
     except FileNotFoundError:
         return None
     except pa.ArrowInvalid as error:

@@ -26,7 +26,7 @@ class Outcome:
     """What became of a unit.
 
     Attributes:
-        n_cells: Number of its cells.
+        n_cells: Number of its cells that were not stored before.
         errors: Errors of those that raised one, by key; the others are stored.
     """
 
@@ -81,7 +81,7 @@ class Unit:
                 errors[cell.key] = records.describe(error)
             if not errors:
                 shutil.rmtree(folder)
-        return Outcome(len(self.cells), errors)
+        return Outcome(len(missing), errors)
 
     def _measure(
         self, missing: Sequence[Cell], store: Store, folder: Path, report: Report

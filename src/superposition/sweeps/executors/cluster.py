@@ -107,7 +107,7 @@ def _died(unit: Unit) -> Outcome:
     missing = store.missing(unit.cells)
     for cell in missing:
         store.put_failure(cell, died, unit.provenance(0.0))
-    return Outcome(len(unit.cells), {cell.key: records.describe(died) for cell in missing})
+    return Outcome(len(missing), {cell.key: records.describe(died) for cell in missing})
 
 
 def _measure(unit: Unit, expected: str) -> Outcome:
