@@ -45,6 +45,7 @@ def _order(summary: Path) -> tuple[str, int]:
 
 def _figure(summary: Path) -> dict[str, Any]:
     found = {**_files.read_json(summary, "figure"), "picture": _embedded(summary.with_suffix(".svg"))}
+    found.setdefault("reference", None)
     if found["reference"]:
         found["reference"]["picture"] = _embedded(summary.with_name(f"{summary.stem}-reference.svg"))
     return {**found, "stem": summary.stem}
