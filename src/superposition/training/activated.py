@@ -1,0 +1,163 @@
+"""Trains autoencoders with any activation by autograd, and compares them at equal size and sparsity."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil, hypot, sqrt
+
+import numpy as np
+import torch
+
+from superposition import _checks
+from superposition._random import torch_generator
+from superposition.diagnostics.loss import check_same_width, held_out_loss
+from superposition.estimate import Estimate
+from superposition.features import SparseFeatures
+from superposition.training.activations import (
+    ActivatedAutoencoder,
+    Activation,
+    GatedActivation,
+    JumpReLUActivation,
+    ProLUActivation,
+    ReLUActivation,
+    TopKActivation,
+)
+from superposition.training.config import TrainingConfig
+
+# Widths of the rectangle of a jump, and kept entries in units of the expected number of active ones, to choose from.
+_BANDWIDTHS = (0.03, 0.1, 0.3)
+_KEPT = (1.0, 1.7, 3.0)
+# Seeds of samples that choose, which are not those that measure.
+_CHOOSING, _MEASURING = 2, 1
+
+
+@dataclass(frozen=True)
+class ActivationResult:
+    """What training with an activation comes to.
+
+    Attributes:
+        name: Of the activation.
+        setting: The setting that was chosen, empty if there is none.
+        loss: Held-out loss per feature; its error is that of the mean over seeds, `count` their number.
+        relative: Loss as a share of the ReLU's.
+        relative_error: Standard error of that share.
+        seconds: Time of one training.
+    """
+
+    name: str
+    setting: str
+    loss: Estimate
+    relative: float
+    relative_error: float
+    seconds: float
+
+
+def train_activated(
+    model: ActivatedAutoencoder, features: SparseFeatures, config: TrainingConfig | None = None, *, seed: int = 0
+) -> None:
+    """Trains in place on fresh batches by autograd, with Adam and the rates of a protocol.
+
+    Args:
+        model: Trained in place, on its own device.
+        features: What it sees; importances weigh the loss.
+        config: Protocol; TrainingConfig() if not given. All its steps are done; products are in the model's precision.
+        seed: Seed of the batches, those of `train` with that seed.
+
+    Raises:
+        ValueError: Sizes do not match.
+    """
+    check_same_width(model, features)
+    config = config or TrainingConfig()
+    probability = float(features.per_feature(features.probability).mean())
+    peak = config.peak_rate(model.n_features, model.n_hidden, probability)
+    optimizer = torch.optim.Adam(model.parameters(), lr=peak, betas=config.betas, eps=config.epsilon, fused=True)
+    importance = torch.tensor(features.per_feature(features.importance).copy()).to(model.W_enc)
+    for step in range(config.n_steps):
+        generator = torch_generator(seed, "batch", step, device=model.W_enc.device)
+        x = features.sample(config.batch_size, generator, dtype=model.W_enc.dtype)
+        optimizer.param_groups[0]["lr"] = peak * config.rate_factor(step)
+        optimizer.zero_grad()
+        ((model(x) - x).square() * importance).mean().backward()
+        optimizer.step()
+
+
+def activations(features: SparseFeatures) -> dict[str, dict[str, Callable[[], Activation]]]:
+    """Returns the activations to compare by name, each with the settings to choose from."""
+    n = features.n_features
+    active = float(features.per_feature(features.probability).sum())
+    kept = sorted({max(1, min(n, ceil(share * active))) for share in _KEPT})
+
+    def by_width(kind: Callable[..., Activation], *size: int) -> dict[str, Callable[[], Activation]]:
+        return {f"bandwidth {width:g}": partial(kind, *size, width) for width in _BANDWIDTHS}
+
+    def by_k(*, of_batch: bool) -> dict[str, Callable[[], Activation]]:
+        return {f"k = {k}": partial(TopKActivation, k, of_batch=of_batch) for k in kept}
+
+    return {
+        "ReLU": {"": ReLUActivation},
+        "TopK": by_k(of_batch=False),
+        "BatchTopK": by_k(of_batch=True),
+        "JumpReLU": by_width(JumpReLUActivation, n),
+        "Gated": by_width(GatedActivation, n),
+        "TRec (ProLU)": by_width(ProLUActivation),
+    }
+
+
+def compare_activations(
+    features: SparseFeatures,
+    n_hidden: int,
+    config: TrainingConfig | None = None,
+    *,
+    choices: Mapping[str, Mapping[str, Callable[[], Activation]]] | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    n_held_out: int = 20_000,
+) -> list[ActivationResult]:
+    """Trains autoencoders of one size with each activation on the same batches, and measures them on the same samples.
+
+    Of the settings of an activation the one of least loss is kept, by the first seed and samples of their own.
+
+    Args:
+        features: What they see.
+        n_hidden: Width of the bottleneck.
+        config: Protocol of all; TrainingConfig() if not given.
+        choices: Activations by name and setting; all of `activations` if not given. One is named "ReLU".
+        seeds: Of initial weights and batches, at least two.
+        n_held_out: Samples of each loss.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+    n_hidden = _checks.hidden_width(n_hidden, features.n_features)
+    choices = activations(features) if choices is None else choices
+    if len(seeds) < 2:
+        raise ValueError(f"`seeds` must be at least two, got {len(seeds)}: their spread is the error")
+    if "ReLU" not in choices:
+        raise ValueError(f"`choices` must have ReLU among them, got {', '.join(choices)}")
+
+    def trained(make: Callable[[], Activation], seed: int) -> ActivatedAutoencoder:
+        model = ActivatedAutoencoder(features.n_features, n_hidden, make(), seed=seed)
+        train_activated(model, features, config, seed=seed)
+        return model
+
+    def loss(model: ActivatedAutoencoder, samples: int) -> float:
+        return held_out_loss(model, features, n_samples=n_held_out, seed=samples).value
+
+    found: dict[str, tuple[str, list[float], float]] = {}
+    for name, settings in choices.items():
+        started = time.perf_counter()
+        first = {setting: trained(make, seeds[0]) for setting, make in settings.items()}
+        each = (time.perf_counter() - started) / len(first)
+        best = min(first, key=lambda setting: loss(first[setting], _CHOOSING))
+        models = [first[best], *(trained(settings[best], seed) for seed in seeds[1:])]
+        found[name] = best, [loss(model, _MEASURING) for model in models], each
+    return [_result(name, *values, found["ReLU"][1]) for name, values in found.items()]
+
+
+def _result(name: str, setting: str, losses: list[float], seconds: float, relu: list[float]) -> ActivationResult:
+    count = len(losses)
+    mean, error = float(np.mean(losses)), float(np.std(losses, ddof=1)) / sqrt(count)
+    base, base_error = float(np.mean(relu)), float(np.std(relu, ddof=1)) / sqrt(count)
+    share = mean / base
+    share_error = 0.0 if losses is relu else share * hypot(error / mean, base_error / base)
+    return ActivationResult(name, setting, Estimate(mean, error, count), share, share_error, seconds)

@@ -1,0 +1,116 @@
+"""Autoencoders with any activation: values, gradients straight through, training equal to the plain loop's."""
+
+import numpy as np
+import pytest
+import torch
+
+from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, theory, train
+from superposition.training.activated import activations, compare_activations, train_activated
+from superposition.training.activations import (
+    ActivatedAutoencoder,
+    GatedActivation,
+    JumpReLUActivation,
+    ProLUActivation,
+    ReLUActivation,
+    TopKActivation,
+    jump,
+)
+
+M = torch.tensor([[0.9, 0.5, 0.2, -0.3]])
+BIAS = torch.tensor([0.1, 0.1, 0.1, 0.1])
+
+
+def test_known_values():
+    for activation, bias, expected in (
+        (ReLUActivation(), BIAS, [1.0, 0.6, 0.3, 0]),
+        (TopKActivation(2), BIAS, [1.0, 0.6, 0, 0]),
+        (TopKActivation(4), BIAS, [1.0, 0.6, 0.3, 0]),
+        (JumpReLUActivation(4, 0.1), BIAS - 0.25, [0.75, 0.35, 0, 0]),  # 0.05 is not above the first threshold
+        (GatedActivation(4, 0.1), BIAS, [1.0, 0.6, 0.3, 0]),
+        (ProLUActivation(0.1), BIAS - 0.4, [0.9, 0.5, 0, 0]),
+    ):
+        np.testing.assert_allclose(activation(M, bias).detach(), [expected], atol=1e-6)
+
+
+def test_batch_top_k_shares_out_the_batch():
+    m = torch.tensor([[0.9, 0.8], [0.2, 0.1]])
+    np.testing.assert_allclose(TopKActivation(1, of_batch=True)(m, torch.zeros(2)), [[0.9, 0.8], [0, 0]])
+
+
+def test_naive_twin_gradient_of_a_jump():
+    t = torch.tensor([-0.3, -0.04, 0.04, 0.3], requires_grad=True)
+    (jump(t, 0.1) * torch.tensor([1.0, 2, 3, 4])).sum().backward()
+    np.testing.assert_allclose(t.grad, [0, 20, 30, 0])
+
+
+def test_gradients_reach_the_thresholds_and_leave_the_values_their_own():
+    jump_relu = JumpReLUActivation(4, 1.0)
+    m = M.clone().requires_grad_()
+    jump_relu(m, BIAS).sum().backward()
+    np.testing.assert_allclose(m.grad, [[1, 1, 1, 0]])  # the gate adds nothing to the value's own
+    # d/dθ of v 1[v > θ] is −v/ε within ε/2 of θ, times dθ/d log θ = θ.
+    v = (M + BIAS)[0]
+    expected = torch.where((v - 0.05).abs() < 0.5, -v * 0.05, 0.0)
+    np.testing.assert_allclose(jump_relu.log_threshold.grad, expected, atol=1e-6)
+    prolu, bias = ProLUActivation(1.0), BIAS.clone().requires_grad_()
+    prolu(M, bias).sum().backward()
+    np.testing.assert_allclose(bias.grad, torch.where((M + BIAS)[0].abs() < 0.5, torch.relu(M)[0], 0.0), atol=1e-6)
+    gated = GatedActivation(4, 1.0)
+    gated(M, BIAS).sum().backward()
+    assert (gated.gate_bias.grad != 0).any()
+    assert (gated.log_scale.grad != 0).any()
+
+
+def test_naive_twin_with_a_relu_it_is_the_plain_training():
+    features, config = SparseFeatures(32, 0.1), TrainingConfig(n_steps=60, batch_size=64)
+    model = ActivatedAutoencoder(32, 8, ReLUActivation(), seed=3)
+    train_activated(model, features, config, seed=5)
+    run = train(Autoencoder(32, 8, seed=3), features, config, seed=5, n_held_out=10)
+    for name in ("W_enc", "W_dec", "b_dec"):
+        np.testing.assert_allclose(getattr(model, name).detach(), getattr(run.model, name).detach(), atol=2e-4)
+
+
+def test_every_activation_learns_and_none_gains_more_than_the_oracle():
+    """The paper: no change of the activation gains more than a constant factor; the oracle bounds it at equal noise."""
+    features = SparseFeatures(48, 0.08)
+    config = TrainingConfig(n_steps=250, batch_size=256)
+    choices = {name: dict(list(settings.items())[:1]) for name, settings in activations(features).items()}
+    found = compare_activations(features, 12, config, choices=choices, seeds=(0, 1), n_held_out=4000)
+    assert [result.name for result in found] == ["ReLU", "TopK", "BatchTopK", "JumpReLU", "Gated", "TRec (ProLU)"]
+    linear, constant = theory.linear_loss(0.25, 0.08), theory.zero_ratio_loss(0.08)
+    for result in found:
+        assert result.loss.value < linear < constant, result
+        assert 0.6 < result.relative < 1.5
+        assert result.loss.count == 2
+    assert (found[0].relative, found[0].relative_error) == (1.0, 0.0)
+    assert found[3].setting == "bandwidth 0.03"
+
+
+def test_a_model_is_measured_as_any_other():
+    features = SparseFeatures(16, 0.2)
+    model = ActivatedAutoencoder(16, 4, ReLUActivation(), seed=1)
+    same = Autoencoder(16, 4, seed=1)
+    assert held_out_loss(model, features, n_samples=500).value == held_out_loss(same, features, n_samples=500).value
+    assert torch.equal(model.W_rows(2, 5), same.W_rows(2, 5))
+    assert torch.equal(model.bias_vector(), same.bias_vector())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: TopKActivation(0), "`k` must be a whole number of at least 1"),
+        (lambda: ProLUActivation(0.0), r"`bandwidth` must be in \(0, inf\), got 0"),
+        (lambda: compare_activations(SparseFeatures(8, 0.1), 4, seeds=(0,)), "`seeds` must be at least two, got 1"),
+        (
+            lambda: compare_activations(SparseFeatures(8, 0.1), 4, choices={"TopK": {"": lambda: TopKActivation(1)}}),
+            "`choices` must have ReLU among them, got TopK",
+        ),
+        (
+            lambda: train_activated(ActivatedAutoencoder(8, 4, ReLUActivation()), SparseFeatures(9, 0.1)),
+            "`features` must have the model's n_features = 8, got 9",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
