@@ -54,15 +54,18 @@ def draw_maps(table: pa.Table, norm: "Normalize", cmap: str, label: str) -> "tup
 
 def _draw_map(axis: "Axes", table: pa.Table, norm: "Normalize", cmap: str) -> Any:
     """Draws the column `value` of one panel's rows; crosses mark models with dead features. Returns the image."""
+    import matplotlib as mpl
+
     ratios, probabilities = distinct(table, "ratio"), distinct(table, "probability")
     grid = np.full((len(probabilities), len(ratios)), np.nan)
-    has_room = len(ratios) <= _ROOM_FOR_NUMBERS
+    has_room, colours = len(ratios) <= _ROOM_FOR_NUMBERS, mpl.colormaps[cmap]
     for row in table.to_pylist():
         y, x = probabilities.index(row["probability"]), ratios.index(row["ratio"])
         grid[y, x] = value = np.nan if row["value"] is None else row["value"]
         if has_room and np.isfinite(value):
-            dark = float(norm(value)) < 0.55
-            text = f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.0e}"
+            red, green, blue, _ = colours(float(norm(value)))
+            dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+            text = f"{value:.2f}" if 0.01 <= value < 10 else f"{value:.0e}"
             axis.text(x, y + 0.08, text, ha="center", va="center", fontsize=6, color="w" if dark else "k")
         if row["dead_features"]:
             axis.plot(x, y - 0.25 * has_room, "x", color="r" if has_room else "w", markersize=3, markeredgewidth=0.7)
@@ -120,9 +123,12 @@ def _draw_scaling(axis: "Axes", sizes: Sequence[int], values: FloatArray, label:
     middle = 10 ** np.median(values, axis=1)
     found = slopes(sizes, values)
     error = found.std(ddof=1) / np.sqrt(found.size)
-    text = f"median; exponent {found.mean():+.2f} ± {error:.2f}"
-    axis.plot(sizes, middle, "o-", color=style.BLUE, label=text)
+    axis.plot(sizes, middle, "o-", color=style.BLUE)
     axis.set(xscale="log", yscale="log", xlabel="n_features", ylabel=label)
+    axis.set_title(f"exponent of n {found.mean():+.2f} ± {error:.2f}")
     axis.set_xticks(list(sizes), [str(n) for n in sizes])
     axis.minorticks_off()
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16))
+    low, high = 10 ** values.min(), 10 ** values.max()
+    if high < 100 * low:  # too few powers of ten for the usual ticks
+        ticks = [tick for tick in np.outer(10.0 ** np.arange(-9, 3), [1, 2, 5]).flat if low <= tick <= high]
+        axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
