@@ -1,7 +1,9 @@
 """The same rows from every executor, bit for bit; errors recorded, tried again, and explained."""
 
 import dataclasses
+import importlib.util
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -203,6 +205,22 @@ class TestClusters:
         with pytest.raises(ValueError, match=r"workers must run superposition 1\.0, got 2\.0: install the same"):
             run_sweep(Sweep(moods[:1]), store, RemoteScheduler(scheduler))
 
+    def test_each_worker_has_one_gpu(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        assert LocalWorkers(2).environments("cuda") == [{"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+        assert LocalWorkers(2).environments("cuda") == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "5"}]
+        assert LocalWorkers(3).environments("cpu") == [{}, {}, {}]
+        with pytest.raises(ValueError, match="`workers` must be at most one a GPU, 2 here, got 3"):
+            LocalWorkers(3).environments("cuda")
+
+    @pytest.mark.cuda
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    def test_rows_of_a_gpu_say_so(self, store):
+        assert run_sweep(Sweep(MIXED, device="cuda"), store, LocalWorkers(1)).missing == ()
+        assert store.get(MIXED[0]).row["device"].startswith("cuda (")
+
     @pytest.mark.parametrize("count", [0, -1])
     def test_no_workers_are_refused(self, count):
         with pytest.raises(ValueError, match="`workers` must be"):
@@ -246,14 +264,17 @@ echo "Submitted batch job $!"
 @pytest.mark.slow
 def test_slurm_jobs(tmp_path, embedded, monkeypatch):
     """A sbatch that starts the job here."""
-    pytest.importorskip("dask_jobqueue")
+    if importlib.util.find_spec("dask_jobqueue") is None:
+        pytest.skip("needs dask-jobqueue")
     for name, text in {"sbatch": SBATCH.format(folder=tmp_path), "scancel": "#!/bin/sh\nkill -- -$1\n"}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     store = Store(tmp_path / "runs")
     jobs = SlurmJobs(jobs=1, memory="2GB", walltime="00:10:00", queue="long", interface="lo", directives=("--qos=low",))
+    handler = signal.getsignal(signal.SIGINT)
     assert run_sweep(Sweep(MIXED, threads=1), store, jobs).missing == ()
+    assert signal.getsignal(signal.SIGINT) == handler
     for cell in MIXED:
         assert contents(store, cell) == contents(embedded, cell)
     script = (tmp_path / "job.sh").read_text()

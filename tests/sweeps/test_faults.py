@@ -91,7 +91,7 @@ def test_killed_drivers(store, log, start):
         driver.send_signal(signal.SIGKILL)
         assert driver.wait() == -signal.SIGKILL
         assert store.missing(cells)
-    assert start("drive", store.root, log.path, len(cells), SECONDS).wait(300) == 0
+    assert start("drive", store.root, log.path, len(cells), 0).wait(300) == 0
     check(store, cells, log, at_most=N_KILLS)
 
 
@@ -109,7 +109,7 @@ def test_killed_drivers_of_a_cluster(store, log, start):
         driver.send_signal(signal.SIGKILL)
         assert driver.wait() == -signal.SIGKILL
         assert store.missing(cells)
-    assert start("drive", store.root, log.path, len(cells), SECONDS, address).wait(300) == 0
+    assert start("drive", store.root, log.path, len(cells), 0, address).wait(300) == 0
     check(store, cells, log, at_most=2 * N_KILLS)
 
 
@@ -118,7 +118,7 @@ def test_killed_schedulers(store, log, start):
     for _ in range(2):
         start("work", address)
 
-    def sweep():
+    def sweep(cells):
         return run_sweep(Sweep(cells), store, RemoteScheduler(address))
 
     for _ in range(N_KILLS):
@@ -133,10 +133,10 @@ def test_killed_schedulers(store, log, start):
         killer = threading.Thread(target=kill, args=(scheduler, begun, moments.uniform(0, 0.3)))
         killer.start()
         with pytest.raises(ConnectionError, match=r"the scheduler went away with .* the same command goes on"):
-            sweep()
+            sweep(cells)
         killer.join()
     start("scheduler", address.rpartition(":")[2])
-    assert sweep().missing == ()
+    assert sweep(naps(log.path, len(cells), 0)).missing == ()
     check(store, cells, log, at_most=2 * N_KILLS)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
@@ -45,7 +46,7 @@ class LocalWorkers(ClusterExecutor):
         }
         workers = {
             index: {"cls": Nanny, "options": {**options, "env": environment}}
-            for index, environment in enumerate(self._environments(unit.device))
+            for index, environment in enumerate(self.environments(unit.device))
         }
         scheduler = {"cls": Scheduler, "options": {**NO_DASHBOARD, "host": "127.0.0.1"}}
         # Dask would set the number of threads in the environment of this process too.
@@ -56,8 +57,12 @@ class LocalWorkers(ClusterExecutor):
         ):
             yield client
 
-    def _environments(self, device: str) -> list[dict[str, str]]:
-        """Returns what each worker has in its environment."""
+    def environments(self, device: str) -> list[dict[str, str]]:
+        """Returns what each worker has in its environment.
+
+        Raises:
+            ValueError: There are fewer GPUs than workers.
+        """
         if device != "cuda":
             return [{}] * self.n_workers
         import torch
@@ -69,7 +74,5 @@ class LocalWorkers(ClusterExecutor):
 
 def _visible(n_devices: int) -> list[str]:
     """Returns the names of the GPUs that this process may use."""
-    import os
-
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     return given.split(",") if given else [str(index) for index in range(n_devices)]

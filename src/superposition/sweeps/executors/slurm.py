@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,10 +57,12 @@ class SlurmJobs(ClusterExecutor):
     @contextlib.contextmanager
     def connect(self, unit: Unit) -> "Iterator[Client]":
         """Starts a scheduler in this process and submits the jobs, and cancels them in the end."""
+        handler = signal.getsignal(signal.SIGINT)
         try:
             from dask_jobqueue import SLURMCluster
         except ImportError:
             raise ValueError("Slurm needs dask-jobqueue: pip install 'superposition[slurm]'") from None
+        signal.signal(signal.SIGINT, handler)  # which dask-jobqueue has replaced by one that leaves without a word
         directives = list(self.directives)
         if unit.device == "cuda":
             if self.workers != 1:
