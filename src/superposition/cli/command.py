@@ -9,6 +9,7 @@ import tyro
 
 if TYPE_CHECKING:
     from superposition.features import SparseFeatures
+    from superposition.sweeps import Executor
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -28,6 +29,36 @@ class Command(abc.ABC):
     @abc.abstractmethod
     def run(self) -> int:
         """Does it and returns the exit code."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread(Command):
+    """Options that say where cells are measured."""
+
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Run in this many processes of this machine, on GPUs one each; in this process if not given."""
+    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """Run on the Dask scheduler at this address, such as tcp://10.0.0.1:8786."""
+    scheduler_file: Path | None = None
+    """Run on the Dask scheduler that wrote this file."""
+    slurm: Path | None = None
+    """Run in Slurm jobs, described in this TOML file."""
+
+    def executor(self) -> "Executor":
+        """Returns the executor that the options name."""
+        from superposition.sweeps import Embedded, LocalWorkers, RemoteScheduler
+        from superposition.sweeps.description import read_slurm
+
+        given = [self.workers, self.scheduler, self.scheduler_file, self.slurm]
+        if sum(option is not None for option in given) > 1:
+            raise ValueError("at most one of --workers, --scheduler, --scheduler-file and --slurm must be given")
+        if self.workers is not None:
+            return LocalWorkers(self.workers)
+        if self.scheduler is not None:
+            return RemoteScheduler(self.scheduler)
+        if self.scheduler_file is not None:
+            return RemoteScheduler(self.scheduler_file)
+        return Embedded() if self.slurm is None else read_slurm(self.slurm)
 
 
 @dataclass(frozen=True, kw_only=True)

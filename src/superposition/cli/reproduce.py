@@ -7,13 +7,13 @@ from typing import Annotated, Literal, final
 
 import tyro
 
-from superposition.cli.command import INTERRUPTED, Command
+from superposition.cli.command import FAILED, INTERRUPTED, Spread
 from superposition.cli.tables import new_table, show
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Reproduce(Command):
+class Reproduce(Spread):
     """Make the paper's figures: tables, pictures, and one self-contained report.html.
 
     Exit code 0 means that everything was made; a claim that does not hold is a result, and is reported.
@@ -27,6 +27,8 @@ class Reproduce(Command):
     paper: the paper's sizes, for a cluster. Interrupt at any time: the same command goes on."""
     out: Path = Path("results")
     """Folder of the results; models that are there already are not trained again."""
+    device: str = "cpu"
+    """Torch device of the models, such as cpu or cuda."""
     redraw: bool = False
     """Check and draw the stored tables again, without training or measuring."""
 
@@ -34,6 +36,7 @@ class Reproduce(Command):
         """Makes the figures and the report."""
         from superposition.figures import FIGURES, PRESETS, reproduce
         from superposition.report import write_report
+        from superposition.sweeps import SchedulerLostError
 
         by_name = {figure.name: figure for figure in FIGURES}
         names = self.figures or tuple(by_name)
@@ -42,7 +45,17 @@ class Reproduce(Command):
                 raise ValueError(f"`figures` must be among {', '.join(by_name)}, got {name}")
         try:
             chosen = [figure for name, figure in by_name.items() if name in names]
-            outcomes = reproduce(chosen, PRESETS[self.preset], self.out, redraw=self.redraw)
+            outcomes = reproduce(
+                chosen,
+                PRESETS[self.preset],
+                self.out,
+                redraw=self.redraw,
+                executor=self.executor(),
+                device=self.device,
+            )
+        except SchedulerLostError as error:
+            print(f"superposition: {error}", file=sys.stderr)
+            return FAILED
         except KeyboardInterrupt:
             print(f"interrupted; the same command goes on from what is in {self.out}", file=sys.stderr)
             return INTERRUPTED

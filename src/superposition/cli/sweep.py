@@ -3,25 +3,25 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import tyro
 
-from superposition.cli.command import FAILED, INTERRUPTED, Command, Count
+from superposition.cli.command import FAILED, INTERRUPTED, Command, Count, Spread
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from rich.table import Table
 
-    from superposition.sweeps import Cell, Executor, Result, Store
+    from superposition.sweeps import Cell, Result, Store
 
 _SHOWN_ROWS, _SHOWN_COLUMNS, _SHOWN_ERRORS = 20, 12, 5
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Command):
+class Sweep(Spread):
     """Measure a grid of models, described in a TOML file; what is stored already is not measured again.
 
     It may be stopped at any time, in any way: the same command goes on. Exit code 1 means that a cell is missing.
@@ -33,14 +33,6 @@ class Sweep(Command):
     """Folder of the store."""
     dry_run: bool = False
     """Show what is done and what is left, and stop."""
-    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Run in this many processes of this machine, on GPUs one each; in this process if not given."""
-    scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
-    """Run on the Dask scheduler at this address, such as tcp://10.0.0.1:8786."""
-    scheduler_file: Path | None = None
-    """Run on the Dask scheduler that wrote this file."""
-    slurm: Path | None = None
-    """Run in Slurm jobs, described in this TOML file."""
     retries: Count = 0
     """How often to try again what is missing."""
 
@@ -48,7 +40,7 @@ class Sweep(Command):
         """Plans, measures, and shows what is stored."""
         from superposition.sweeps import Plan, SchedulerLostError, Store, read_sweep, run_sweep
 
-        sweep, store, executor = read_sweep(self.sweep), Store(self.out), self._executor()
+        sweep, store, executor = read_sweep(self.sweep), Store(self.out), self.executor()
         store.check_format()
         plan = Plan.of(sweep, store)
         print(f"{len(plan.cells)} cells: {plan.done} done, {plan.left} left", flush=True)
@@ -66,22 +58,6 @@ class Sweep(Command):
         missing = {cell.key for cell in result.missing}
         show_cells(store, [cell for cell in sweep.cells if cell.key not in missing])
         return _report(result, self.out)
-
-    def _executor(self) -> "Executor":
-        """Returns the executor that the options name."""
-        from superposition.sweeps import Embedded, LocalWorkers, RemoteScheduler
-        from superposition.sweeps.description import read_slurm
-
-        given = [self.workers, self.scheduler, self.scheduler_file, self.slurm]
-        if sum(option is not None for option in given) > 1:
-            raise ValueError("at most one of --workers, --scheduler, --scheduler-file and --slurm must be given")
-        if self.workers is not None:
-            return LocalWorkers(self.workers)
-        if self.scheduler is not None:
-            return RemoteScheduler(self.scheduler)
-        if self.scheduler_file is not None:
-            return RemoteScheduler(self.scheduler_file)
-        return Embedded() if self.slurm is None else read_slurm(self.slurm)
 
 
 @final

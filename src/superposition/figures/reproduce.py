@@ -16,7 +16,7 @@ from superposition._progress import Display
 from superposition.figures.base import Check, Figure
 from superposition.figures.presets import Preset
 from superposition.figures.style import settle_layout, styled
-from superposition.sweeps import Cell, Store, Sweep, run_sweep
+from superposition.sweeps import Cell, Embedded, Executor, Store, Sweep, run_sweep
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,15 @@ class Outcome:
     seconds: float
 
 
-def reproduce(figures: Sequence[Figure], preset: Preset, folder: str | Path, *, redraw: bool = False) -> list[Outcome]:
+def reproduce(
+    figures: Sequence[Figure],
+    preset: Preset,
+    folder: str | Path,
+    *,
+    redraw: bool = False,
+    executor: Executor | None = None,
+    device: str = "cpu",
+) -> list[Outcome]:
     """Makes figures in a folder: figure-N.parquet, .png, .svg and .json for each, models under cells/.
 
     Models that are in the folder already are not trained again; an interrupted run goes on where it was.
@@ -44,6 +52,8 @@ def reproduce(figures: Sequence[Figure], preset: Preset, folder: str | Path, *, 
         preset: How large.
         folder: Made if missing.
         redraw: Whether to check and draw stored tables only, without training or measuring.
+        executor: Where cells are measured; in this process, on all of its threads, if not given.
+        device: Torch device on which they are.
 
     Raises:
         FileExistsError: The folder holds a figure of another preset.
@@ -60,7 +70,8 @@ def reproduce(figures: Sequence[Figure], preset: Preset, folder: str | Path, *, 
     outcomes = []
     with Display() as display:
         if not redraw:
-            _complete(store, [cell for figure in figures for cell in figure.cells(preset)], display)
+            cells = [cell for figure in figures for cell in figure.cells(preset)]
+            _complete(store, cells, display, executor or Embedded(), device)
         report = display.task("figures")
         for done, figure in enumerate(figures):
             report(done, len(figures), figure.title)
@@ -73,7 +84,7 @@ def reproduce(figures: Sequence[Figure], preset: Preset, folder: str | Path, *, 
     return outcomes
 
 
-def _complete(store: Store, cells: Sequence[Cell], display: Display) -> None:
+def _complete(store: Store, cells: Sequence[Cell], display: Display, executor: Executor, device: str) -> None:
     """Measures the cells that are missing.
 
     Raises:
@@ -81,7 +92,8 @@ def _complete(store: Store, cells: Sequence[Cell], display: Display) -> None:
     """
     if not cells:
         return
-    result = run_sweep(Sweep(tuple(cells), threads=torch.get_num_threads()), store, display=display)
+    threads = torch.get_num_threads() if isinstance(executor, Embedded) else 1
+    result = run_sweep(Sweep(tuple(cells), threads, device), store, executor, display=display)
     if result.missing:
         reasons = "; ".join(sorted(set(result.errors.values())))
         raise RuntimeError(f"{len(result.missing)} of {len(result.cells)} cells failed ({reasons})")
