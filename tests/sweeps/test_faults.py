@@ -113,6 +113,7 @@ def test_killed_drivers_of_a_cluster(store, log, start):
     check(store, cells, log, at_most=2 * N_KILLS)
 
 
+@pytest.mark.slow
 def test_killed_schedulers(store, log, start):
     cells, moments, address = naps(log.path, 350, SECONDS), random.Random(3), address_that_is_free()
     for _ in range(2):
