@@ -110,6 +110,7 @@ class Figure15(Figure):
     def draw(self, table: pa.Table) -> "matplotlib.figure.Figure":
         """Draws the loss against p²/r, and in its units against 1/p."""
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import NullFormatter
 
         loss, error, scale, p, ratio = (
             column(table, name) for name in ("loss", "loss_standard_error", "p2_over_r", "probability", "ratio")
@@ -128,6 +129,8 @@ class Figure15(Figure):
         axes[1].errorbar(1 / p, loss / scale, _SIGMAS * error / scale, **look)
         axes[0].set(xscale="log", yscale="log", xlabel="p² / r", ylabel="loss per feature (feature units²)")
         axes[1].set(xscale="log", xlabel="1 / p", ylabel="loss · r / p²", ylim=(0, None))
+        for axis in axes:
+            axis.xaxis.set_minor_formatter(NullFormatter())
         axes[0].legend(loc="upper left", fontsize=7)
         return figure
 
