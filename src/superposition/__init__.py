@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         models,
         reference,
         sensing,
+        sweeps,
         theory,
         training,
     )
@@ -75,7 +76,18 @@ _HOME = {
     "train": "training",
     "train_many": "training",
 }
-_ROOMS = ("compression", "decoders", "diagnostics", "features", "models", "reference", "sensing", "theory", "training")
+_ROOMS = (
+    "compression",
+    "decoders",
+    "diagnostics",
+    "features",
+    "models",
+    "reference",
+    "sensing",
+    "sweeps",
+    "theory",
+    "training",
+)
 
 __all__ = [
     "Autoencoder",
@@ -108,6 +120,7 @@ __all__ = [
     "reference",
     "save",
     "sensing",
+    "sweeps",
     "symmetry",
     "symmetry_of_weights",
     "theory",

@@ -112,7 +112,7 @@ def _show_scheme(scheme: "QuantizedPair") -> None:
     networks = new_table("network", "neurons", *(f"loss, {name}" for name in PRECISIONS), title="As ReLU neurons")
     nested = NestedScheme(2, 1, scheme)
     losses = [str(loss_at_precision(nested, precision, "network")) for precision in PRECISIONS]
-    networks.add_row("two neurons a segment", str(scheme.to_network("segments").n_neurons), *[""] * len(losses))
+    networks.add_row("two neurons a segment", str(scheme.to_network("segments").n_neurons), *["–"] * len(losses))
     networks.add_row("fewest neurons", str(scheme.to_network("minimal").n_neurons), *losses)
     show(networks)
     _show_reading(inspect(scheme.to_network("segments")))
