@@ -1,6 +1,7 @@
 """The Bayes loss as a function of noise and probability, tabulated: many points cost one spline."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -40,20 +41,11 @@ class ErrorCurve:
     @classmethod
     def over(cls, lowest: float, highest: float, probability: FloatArray, law: Law) -> Self:
         """Returns the curve for noise variances τ in [lowest, highest], at all probabilities given, in (0, 1]."""
-        small = np.log(_SMALL * law.second_moment)
-        bottom, top = np.log(lowest), np.log(highest) + _MARGIN * _STEP
-        turn = np.clip(small, bottom - _MARGIN * _STEP, top)
-        fine = np.linspace(turn, top, int((top - turn) / _STEP) + 2)
-        coarse = (
-            np.arange(turn - _SMALL_STEP, bottom - _MARGIN * _SMALL_STEP, -_SMALL_STEP) if turn == small else fine[:0]
-        )
-        log_noise = np.concatenate([coarse[::-1], fine])
         odds = log_odds(probability)
-        first, last = odds.min() - _MARGIN * _ODDS_STEP, odds.max() + _MARGIN * _ODDS_STEP
-        nodes = np.linspace(first, last, int((last - first) / _ODDS_STEP) + 2)
-        values = np.stack([_losses(float(np.exp(ell / 2)), nodes, law) for ell in log_noise])
-        spline = RectBivariateSpline(log_noise, nodes, np.log(np.maximum(values, _LEAST)), kx=5, ky=5)
-        return cls(log_noise, law, spline)
+        # In round numbers, so that neighbouring questions share a table.
+        bottom, top = _outward(np.log(lowest), np.log(highest), 2.0)
+        first, last = _outward(odds.min(), odds.max(), 0.5)
+        return cls(*_tabulated(bottom, top, first, last, law))
 
     def __call__(self, noise: FloatArray, probability: FloatArray) -> FloatArray:
         """Returns mmse at each pair (τ, p), both of one shape."""
@@ -64,6 +56,25 @@ class ErrorCurve:
         """Returns mmse at every log τ (increasing) with every p, shape (log_noise, probability)."""
         odds, place = np.unique(log_odds(probability), return_inverse=True)
         return np.asarray(probability * np.exp(self._spline(log_noise, odds))[:, place])
+
+
+@lru_cache(maxsize=8)
+def _tabulated(bottom: float, top: float, first: float, last: float, law: Law) -> tuple[FloatArray, Law, Any]:
+    """Returns nodes of log τ, the law, and the spline over log τ and the log odds."""
+    small = np.log(_SMALL * law.second_moment)
+    end = top + _MARGIN * _STEP
+    turn = np.clip(small, bottom - _MARGIN * _STEP, end)
+    fine = np.linspace(turn, end, int((end - turn) / _STEP) + 2)
+    coarse = np.arange(turn - _SMALL_STEP, bottom - _MARGIN * _SMALL_STEP, -_SMALL_STEP) if turn == small else fine[:0]
+    log_noise = np.concatenate([coarse[::-1], fine])
+    odds = np.arange(first - _MARGIN * _ODDS_STEP, last + _MARGIN * _ODDS_STEP + _ODDS_STEP / 2, _ODDS_STEP)
+    values = np.stack([_losses(float(np.exp(ell / 2)), odds, law) for ell in log_noise])
+    return log_noise, law, RectBivariateSpline(log_noise, odds, np.log(np.maximum(values, _LEAST)), kx=5, ky=5)
+
+
+def _outward(low: float, high: float, step: float) -> tuple[float, float]:
+    """Returns the bounds moved outward to multiples of a step."""
+    return float(np.floor(low / step) * step), float(np.ceil(high / step) * step)
 
 
 def log_odds(probability: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -318,6 +319,7 @@ class _System:
         return np.vstack([np.zeros(tau.shape[1]), np.cumsum(steps, axis=0)])
 
 
+@lru_cache(maxsize=256)
 def _threshold(p: float, law: Law) -> float:
     """Returns sup over τ of mmse(τ)/τ for one p."""
     variance = float(law.sparse_variance(p))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, hypot, sqrt
+from math import ceil, sqrt
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class ActivationResult:
         name: Of the activation.
         setting: The setting that was chosen, empty if there is none.
         loss: Held-out loss per feature; its error is that of the mean over seeds, `count` their number.
-        relative: Loss as a share of the ReLU's.
+        relative: Loss as a share of the ReLU's, mean over seeds.
         relative_error: Standard error of that share.
         seconds: Time of one training.
     """
@@ -157,7 +157,7 @@ def compare_activations(
 def _result(name: str, setting: str, losses: list[float], seconds: float, relu: list[float]) -> ActivationResult:
     count = len(losses)
     mean, error = float(np.mean(losses)), float(np.std(losses, ddof=1)) / sqrt(count)
-    base, base_error = float(np.mean(relu)), float(np.std(relu, ddof=1)) / sqrt(count)
-    share = mean / base
-    share_error = 0.0 if losses is relu else share * hypot(error / mean, base_error / base)
-    return ActivationResult(name, setting, Estimate(mean, error, count), share, share_error, seconds)
+    # Seed by seed: both saw the same batches from the same weights.
+    shares = np.array(losses) / np.array(relu)
+    share_error = float(np.std(shares, ddof=1)) / sqrt(count)
+    return ActivationResult(name, setting, Estimate(mean, error, count), float(shares.mean()), share_error, seconds)

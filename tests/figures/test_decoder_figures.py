@@ -1,0 +1,139 @@
+"""Figures D1 to D3 at a tiny size; their checks must fail on tables that contradict them."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from superposition.figures import figure_d1, figure_d2, figure_d3
+from superposition.figures.figure_d1 import FigureD1
+from superposition.figures.figure_d2 import FigureD2
+from superposition.figures.figure_d3 import FigureD3
+from superposition.figures.presets import PRESETS
+from superposition.figures.style import styled
+from superposition.sweeps import Store
+from superposition.training import TrainingConfig
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure_d1, "_N_FEATURES", 256)
+        patch.setattr(figure_d1, "_N_SAMPLES", 20)
+        patch.setattr(figure_d1, "_SECONDS", 0.05)
+        patch.setattr(figure_d1, "_WIDTHS", (128,))
+        patch.setattr(figure_d1, "_CURVE", np.array([0.1, 0.3]))
+        patch.setattr(figure_d2, "_N_FEATURES", 128)
+        patch.setattr(figure_d2, "_N_SAMPLES", 10)
+        patch.setattr(figure_d2, "_WIDTHS", (24, 96))
+        patch.setattr(figure_d2, "_ACTIVE", (2, 8))
+        patch.setattr(figure_d2, "_STEPS", 60)
+        patch.setattr(figure_d3, "_SETTINGS", ((16, 4, 0.1),))
+        patch.setattr(figure_d3, "_CONFIG", TrainingConfig(n_steps=40, batch_size=64))
+        patch.setattr(figure_d3, "_SEEDS", 2)
+        yield {
+            figure.name: figure.measure(PRESETS["quick"], Store("nowhere"))
+            for figure in (FigureD1(), FigureD2(), FigureD3())
+        }
+
+
+@pytest.mark.parametrize("figure", [FigureD1(), FigureD2(), FigureD3()], ids=lambda figure: figure.name)
+def test_it_needs_no_stored_models_and_is_drawn_from_its_table(figure, tiny):
+    assert figure.cells(PRESETS["quick"]) == []
+    with styled():
+        picture = figure.draw(tiny[figure.name])
+    assert picture.axes
+    for check in figure.checks(tiny[figure.name]) if figure.name != "D2" else ():
+        assert any(character.isdigit() for character in check.measured)
+
+
+def verdicts(figure, table):
+    return [check.holds for check in figure.checks(table)]
+
+
+class TestFigureD1:
+    def table(self, **factors):
+        records = []
+        losses = {"ReLU": 1.0, "JumpReLU": 0.98, "TRec": 1.05, "Bayes": 0.9, "OracleSupport": 0.3, "OAMP": 1e-12}
+        for ratio in (0.05, 0.3):
+            for name, loss in losses.items():
+                loss = 0.85 if name == "OAMP" and ratio < 0.1 else loss
+                records.append(
+                    {
+                        "source": "rug",
+                        "decoder": name,
+                        "ratio": ratio,
+                        "loss": 1e-3 * loss * factors.get(name, 1.0),
+                        "standard_error": 1e-6 * loss,
+                        "predicted": 1e-3 * loss,
+                    }
+                )
+        return pa.Table.from_pylist(records)
+
+    @pytest.mark.parametrize(
+        ("factors", "failing"),
+        [
+            ({}, []),
+            ({"Bayes": 0.4}, [0, 1]),
+            ({"TRec": 1.3}, [1]),
+            ({"OAMP": 1e8}, [2, 3]),
+            ({"OAMP": 1e-10}, [2]),
+        ],
+    )
+    def test_verdicts(self, factors, failing):
+        found = verdicts(FigureD1(), self.table(**factors))
+        assert [index for index in range(4) if not found[index]] == failing
+
+
+class TestFigureD2:
+    def table(self, oamp_above=1.0, oamp_below=0.0, rug=1.0, pursuit=0.5):
+        from superposition.theory import amp_threshold
+
+        records = []
+        for encoder in ("trained", "rug", "Gaussian"):
+            for k in (8, 32):
+                for share in (0.5, 2.0):
+                    m = share * 256 * amp_threshold(k / 256)
+                    oamp = oamp_above if share > 1 else oamp_below
+                    common = {"source": "measured", "encoder": encoder, "n_hidden": m, "k": k}
+                    factor = rug if encoder == "rug" else 1.0
+                    records.append({**common, "method": "OAMP", "recovered": oamp * factor})
+                    records.append({**common, "method": "pursuit", "recovered": pursuit * oamp})
+        return pa.Table.from_pylist(records)
+
+    @pytest.mark.parametrize(
+        ("change", "failing"),
+        [
+            ({}, []),
+            ({"oamp_above": 0.8}, [0]),
+            ({"oamp_below": 0.3}, [0]),
+            ({"rug": 0.9}, [0, 1]),
+            ({"pursuit": 1.1}, [2]),
+        ],
+    )
+    def test_verdicts(self, change, failing):
+        found = verdicts(FigureD2(), self.table(**change))
+        assert [index for index in range(3) if not found[index]] == failing
+
+
+class TestFigureD3:
+    def table(self, top_k=0.95, jump=0.97):
+        shares = {"ReLU": 1.0, "TopK": top_k, "BatchTopK": 1.0, "JumpReLU": jump, "Gated": jump, "TRec (ProLU)": 1.0}
+        return pa.Table.from_pylist(
+            [{"activation": name, "relative": share, "relative_error": 0.005} for name, share in shares.items()]
+        )
+
+    @pytest.mark.parametrize(
+        ("change", "expected"),
+        [({}, [True, True]), ({"top_k": 0.3}, [False, True]), ({"jump": 0.8}, [True, False])],
+    )
+    def test_verdicts(self, change, expected):
+        assert verdicts(FigureD3(), self.table(**change)) == expected
+
+
+def test_curves_of_theory_are_ordered(tiny):
+    curves = [row for row in tiny["D1"].to_pylist() if row["source"] == "theory"]
+    by_name = {
+        name: np.array([row["loss"] for row in curves if row["decoder"] == name]) for name in ("ReLU", "Bayes", "OAMP")
+    }
+    assert (by_name["OAMP"] <= by_name["Bayes"] * (1 + 1e-6)).all()
+    assert (by_name["Bayes"] <= by_name["ReLU"]).all()
