@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from superposition.figures import FIGURES, PRESETS, reproduce
-from tests.figures.conftest import TINY
+from tests.figures.conftest import MADE, TINY
 
 
 def contents(folder, pattern="figure-*"):
@@ -15,9 +15,10 @@ def contents(folder, pattern="figure-*"):
 
 def test_writes_table_pictures_and_summary_of_each_figure(made):
     folder, outcomes = made
-    names = [*map(str, range(1, 16)), *(f"A{i}" for i in range(1, 7)), "T1", "T2", "T3"]
-    assert [outcome.figure.name for outcome in outcomes] == names == [figure.name for figure in FIGURES]
-    for figure in FIGURES:
+    assert [outcome.figure for outcome in outcomes] == list(MADE)
+    lettered = [f"{letter}{i}" for letter, last in (("A", 6), ("D", 3), ("T", 3)) for i in range(1, last + 1)]
+    assert [figure.name for figure in FIGURES] == [*map(str, range(1, 16)), *lettered]
+    for figure in MADE:
         stem = folder / f"figure-{figure.name}"
         assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in stem.with_suffix(".svg").read_text()
@@ -30,7 +31,7 @@ def test_second_run_trains_nothing_and_gives_the_same_bytes(made, monkeypatch):
     folder, _ = made
     before = contents(folder)
     monkeypatch.setattr("superposition.sweeps.unit.Unit.run", lambda *_: pytest.fail("trained again"))
-    reproduce(FIGURES, TINY, folder)
+    reproduce(MADE, TINY, folder)
     assert contents(folder) == before
 
 
@@ -38,7 +39,7 @@ def test_redraw_needs_tables_only(made, tmp_path):
     folder, _ = made
     for table in folder.glob("figure-*.parquet"):
         (tmp_path / table.name).write_bytes(table.read_bytes())
-    reproduce(FIGURES, TINY, tmp_path, redraw=True)
+    reproduce(MADE, TINY, tmp_path, redraw=True)
     assert contents(tmp_path) == contents(folder)
     assert not (tmp_path / "cells").exists()
 
@@ -60,14 +61,14 @@ def test_results_of_another_preset_are_not_overwritten(made):
     folder, _ = made
     before = contents(folder)
     with pytest.raises(FileExistsError, match="was made with preset 'quick', not 'other'"):
-        reproduce(FIGURES, dataclasses.replace(TINY, name="other"), folder)
+        reproduce(MADE, dataclasses.replace(TINY, name="other"), folder)
     assert contents(folder) == before
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / "results").write_text("mine")
     with pytest.raises(NotADirectoryError, match="choose another place"):
-        reproduce(FIGURES, TINY, tmp_path / "results")
+        reproduce(MADE, TINY, tmp_path / "results")
     assert (tmp_path / "results").read_text() == "mine"
 
 

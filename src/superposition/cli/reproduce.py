@@ -20,8 +20,8 @@ class Reproduce(Spread):
     """
 
     figures: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(all)")] = ()
-    """Which figures: 1 to 15 of The Persian Rug, A1 to A6 nonlinear compression, T1 the theory, T2 training by three
-    protocols, T3 where training beats the rug; all if not given."""
+    """Which figures: 1 to 15 of The Persian Rug, A1 to A6 nonlinear compression, D1 to D3 decoders, T1 the theory, T2
+    training by three protocols, T3 where training beats the rug; all if not given."""
     preset: Literal["quick", "laptop", "paper"] = "quick"
     """quick: n = 128 and 512, ten minutes on two cores; laptop: the paper's grid at n = 128, coarser at 1024, hours;
     paper: the paper's sizes, for a cluster. Interrupt at any time: the same command goes on."""

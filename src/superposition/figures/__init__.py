@@ -13,6 +13,9 @@ from superposition.figures.figure_a3 import FigureA3
 from superposition.figures.figure_a4 import FigureA4
 from superposition.figures.figure_a5 import FigureA5
 from superposition.figures.figure_a6 import FigureA6
+from superposition.figures.figure_d1 import FigureD1
+from superposition.figures.figure_d2 import FigureD2
+from superposition.figures.figure_d3 import FigureD3
 from superposition.figures.figure_t1 import FigureT1
 from superposition.figures.figure_t2 import FigureT2
 from superposition.figures.figure_t3 import FigureT3
@@ -25,6 +28,7 @@ FIGURES: tuple[Figure, ...] = (
     *SYMMETRY_MAPS,
     *(Figure13(), Figure14(), Figure15()),
     *(FigureA1(), FigureA2(), FigureA3(), FigureA4(), FigureA5(), FigureA6()),
+    *(FigureD1(), FigureD2(), FigureD3()),
     *(FigureT1(), FigureT2(), FigureT3()),
 )
 
