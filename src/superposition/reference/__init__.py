@@ -11,7 +11,7 @@ _FOLDER = Path(__file__).parent
 
 
 def names() -> tuple[str, ...]:
-    """Returns the names of the tables: figure-1, …"""
+    """Returns the names of the tables: figure-1, …."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.parquet")))
 
 
