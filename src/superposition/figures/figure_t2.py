@@ -110,7 +110,7 @@ class FigureT2(Figure):
         from matplotlib.lines import Line2D
 
         sizes = distinct(table, "n_features")
-        figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), sharey=True)
+        figure, axes = plt.subplots(1, 2, figsize=(9.8, 3.6), sharey=True)
         for axis, along in zip(axes, ("step", "seconds"), strict=True):
             for n, colour in zip(sizes, _COLOURS, strict=False):
                 for protocol, dash in _DASHES.items():
@@ -138,7 +138,7 @@ class FigureT2(Figure):
             "paper's protocol",
             "mean field",
         ]
-        axes[1].legend([*entries, line], labels, loc="upper right")
+        axes[1].legend([*entries, line], labels, loc="upper left", bbox_to_anchor=(1, 1))
         return figure
 
     @staticmethod
