@@ -222,3 +222,14 @@ def test_damaged_models_say_where(store, complete):
     weights.write_bytes(weights.read_bytes()[:-8])
     with pytest.raises(ValueError, match=f"{CELL.key}.* is damaged"):
         stored_run(store, CELL)
+
+
+def test_a_batch_that_was_killed_while_it_was_saved_goes_on(store, complete, monkeypatch):
+    """Between config.json and record.json a member's folder has neither a checkpoint nor a record."""
+    from superposition.training import storage
+
+    cells = [CELL, dataclasses.replace(CELL, n_hidden=8)]
+    with monkeypatch.context() as patch:
+        patch.setattr(storage._files, "write_json", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        assert len(complete(store, *cells).missing) == 2
+    assert not complete(store, *cells).missing

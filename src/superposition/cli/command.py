@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
+    import torch
+
     from superposition.features import SparseFeatures
     from superposition.sweeps import Executor
 
@@ -31,6 +33,24 @@ class Command(abc.ABC):
         """Does it and returns the exit code."""
 
 
+def device_of(name: str) -> "torch.device":
+    """Returns a torch device that is there.
+
+    Raises:
+        ValueError: It is not.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"`device` must be one that is there, got {name!r}: {str(error).splitlines()[0].split('. ')[0]}"
+        ) from None
+    return device
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spread(Command):
     """Options that say where cells are measured."""
@@ -44,14 +64,16 @@ class Spread(Command):
     slurm: Path | None = None
     """Run in Slurm jobs, described in this TOML file."""
 
-    def executor(self) -> "Executor":
-        """Returns the executor that the options name."""
+    def executor(self, device: str) -> "Executor":
+        """Returns the executor that the options name; a device of this machine must be there."""
         from superposition.sweeps import Embedded, LocalWorkers, RemoteScheduler
         from superposition.sweeps.description import read_slurm
 
         given = [self.workers, self.scheduler, self.scheduler_file, self.slurm]
         if sum(option is not None for option in given) > 1:
             raise ValueError("at most one of --workers, --scheduler, --scheduler-file and --slurm must be given")
+        if self.scheduler is None and self.scheduler_file is None and self.slurm is None:
+            device_of(device)
         if self.workers is not None:
             return LocalWorkers(self.workers)
         if self.scheduler is not None:

@@ -1,11 +1,13 @@
 """The command that builds, reads and trains networks that compress two dimensions into one."""
 
+import sys
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
-from superposition.cli.command import Command, Count
+from superposition.cli.command import FAILED, Command, Count
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
@@ -54,12 +56,11 @@ class Compress(Command):
 
         scheme = QuantizedPair(self.levels, self.ramp, self.units, self.alignment)
         if self.learn:
-            self._learn(scheme)
-        else:
-            _show_scheme(scheme)
+            return self._learn(scheme)
+        _show_scheme(scheme)
         return 0
 
-    def _learn(self, scheme: "QuantizedPair") -> None:
+    def _learn(self, scheme: "QuantizedPair") -> int:
         from superposition import _checks
         from superposition._progress import Display
         from superposition.compression import Learning, learn, learn_from
@@ -88,7 +89,14 @@ class Compress(Command):
                     seed=self.seed,
                     report=display.task(f"training {self.runs} networks"),
                 )
+        if not all(isfinite(loss.value) for loss in found.losses):
+            print(
+                f"superposition: training diverged at learning rate {rate:g}: give a smaller --learning-rate",
+                file=sys.stderr,
+            )
+            return FAILED
         _show_learned(found, scheme if constructed else None)
+        return 0
 
 
 def _show_scheme(scheme: "QuantizedPair") -> None:

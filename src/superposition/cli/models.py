@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import tyro
 
-from superposition.cli.command import FAILED, INTERRUPTED, Command, Sized
+from superposition.cli.command import FAILED, INTERRUPTED, Command, Sized, device_of
 from superposition.cli.tables import (
     interference_table,
     loss_table,
@@ -66,7 +66,7 @@ class Train(Sized):
             config = config.replace(n_steps=self.n_steps)
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
-        with launched(_device(self.device)) as device:
+        with launched(device_of(self.device)) as device:
             return self._train(config, device, speaks=Ranks.current(device).is_first)
 
     def _train(self, config: "TrainingConfig", device: "torch.device", *, speaks: bool) -> int:
@@ -185,20 +185,6 @@ class Diagnose(Command):
         show(structure_table(found, split, values, features, model.n_hidden))
         show(split_table(split))
         return 0
-
-
-def _device(name: str) -> Any:
-    """Returns a torch device that is there."""
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"`device` must be one that is there, got {name!r}: {str(error).splitlines()[0].split('. ')[0]}"
-        ) from None
-    return device
 
 
 def _compare(runs: "dict[str, Run]") -> None:

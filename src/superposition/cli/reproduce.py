@@ -50,7 +50,7 @@ class Reproduce(Spread):
                 PRESETS[self.preset],
                 self.out,
                 redraw=self.redraw,
-                executor=self.executor(),
+                executor=self.executor(self.device),
                 device=self.device,
             )
         except SchedulerLostError as error:

@@ -40,7 +40,8 @@ class Sweep(Spread):
         """Plans, measures, and shows what is stored."""
         from superposition.sweeps import Plan, SchedulerLostError, Store, read_sweep, run_sweep
 
-        sweep, store, executor = read_sweep(self.sweep), Store(self.out), self.executor()
+        sweep, store = read_sweep(self.sweep), Store(self.out)
+        executor = self.executor(sweep.device)
         store.check_format()
         plan = Plan.of(sweep, store)
         print(f"{len(plan.cells)} cells: {plan.done} done, {plan.left} left", flush=True)

@@ -1,5 +1,6 @@
 """Trained models: the cell, how it is trained and measured, and its model read back."""
 
+import shutil
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
@@ -140,7 +141,9 @@ class TrainedCell(BatchCell):
         )
         for folder, run in zip(folders, runs, strict=True):
             if not (folder / RECORD).exists():
-                save_run(run, open_folder(folder, resume=True))
+                # What a run that was killed here had written; this folder is of nobody else.
+                shutil.rmtree(folder, ignore_errors=True)
+                save_run(run, open_folder(folder, resume=False))
 
     def row(self, place: Workplace) -> Row:
         """Trains, unless that was done together with others, and measures."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,8 @@ class SlurmJobs(ClusterExecutor):
             from dask_jobqueue import SLURMCluster
         except ImportError:
             raise ValueError("Slurm needs dask-jobqueue: pip install 'superposition[slurm]'") from None
+        if shutil.which("sbatch") is None:
+            raise ValueError("Slurm needs sbatch on the path: run this on a machine that submits jobs")
         signal.signal(signal.SIGINT, handler)  # which dask-jobqueue has replaced by one that leaves without a word
         directives = list(self.directives)
         if unit.device == "cuda":
