@@ -226,10 +226,16 @@ def test_damaged_models_say_where(store, complete):
 
 def test_a_batch_that_was_killed_while_it_was_saved_goes_on(store, complete, monkeypatch):
     """Between config.json and record.json a member's folder has neither a checkpoint nor a record."""
+    from superposition.models import save
     from superposition.training import storage
 
     cells = [CELL, dataclasses.replace(CELL, n_hidden=8)]
+
+    def save_the_model_and_die(run, folder):
+        save(run.model, folder)
+        raise RuntimeError("killed")
+
     with monkeypatch.context() as patch:
-        patch.setattr(storage._files, "write_json", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        patch.setattr(storage, "save_run", save_the_model_and_die)
         assert len(complete(store, *cells).missing) == 2
     assert not complete(store, *cells).missing
