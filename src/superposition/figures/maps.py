@@ -71,7 +71,7 @@ def _draw_map(axis: "Axes", table: pa.Table, norm: "Normalize", cmap: str) -> An
             axis.plot(x, y - 0.25 * has_room, "x", color="r" if has_room else "w", markersize=3, markeredgewidth=0.7)
     image = axis.imshow(grid, norm=norm, cmap=cmap, origin="lower", aspect="auto")
     for ticks, values, name in (
-        (axis.set_xticks, ratios, style.fraction),
+        (axis.set_xticks, ratios, _short),
         (axis.set_yticks, probabilities, lambda p: f"{p:.2g}"),
     ):
         places = np.unique(np.linspace(0, len(values) - 1, min(_MOST_TICKS, len(values))).round().astype(int))
@@ -80,34 +80,40 @@ def _draw_map(axis: "Axes", table: pa.Table, norm: "Normalize", cmap: str) -> An
     return image
 
 
+def _short(ratio: float) -> str:
+    """Returns a ratio as a fraction if that is short."""
+    text = style.fraction(ratio)
+    return text if len(text) <= 4 else f"{ratio:.2g}"
+
+
 def at_locations(table: pa.Table, sizes: Sequence[int]) -> FloatArray:
     """Returns log10 of `value`, one row a size and one column a location (p, r) of the largest size.
 
-    Sizes differ in the ratios that whole widths give: the smaller ones are interpolated in log r. Locations outside
-    their range, at a p that they do not have, or without a positive value, are left out.
+    Sizes differ in the ratios that whole widths give, and may in p: the smaller ones are interpolated in log p and
+    log r. Locations outside their range, or without a positive value, are left out.
     """
     largest = rows(table, n_features=sizes[-1])
-    columns = []
-    for p in distinct(largest, "probability"):
-        ratios = np.sort(column(largest, "ratio", probability=p))
-        lines = []
-        for n in sizes:
-            here = rows(table, n_features=n, probability=p)
-            r, value = column(here, "ratio"), column(here, "value")
-            good = value > 0
-            r, value = np.log(r[good]), np.log10(value[good])
-            order = np.argsort(r)
-            nowhere = np.full(len(ratios), np.nan)
-            close = 1e-9
-            lines.append(
-                np.interp(np.clip(np.log(ratios), r.min(), r.max()), r[order], value[order])
-                + np.where((np.log(ratios) < r.min() - close) | (np.log(ratios) > r.max() + close), np.nan, 0.0)
-                if len(r)
-                else nowhere
-            )
-        columns.append(np.stack(lines))
-    found = np.concatenate(columns, axis=1)
+    places = np.log(np.column_stack([column(largest, "probability"), column(largest, "ratio")]))
+    found = np.stack([_interpolated(rows(table, n_features=n), places) for n in sizes])
     return found[:, np.isfinite(found).all(axis=0)]
+
+
+def _interpolated(table: pa.Table, places: FloatArray) -> FloatArray:
+    """Returns log10 of one size's `value` at log (p, r); NaN outside its grid."""
+    from scipy.interpolate import interpn
+
+    axes = [np.log(distinct(table, name)) for name in ("probability", "ratio")]
+    grid = np.full([len(axis) for axis in axes], np.nan)
+    p, r = (
+        np.searchsorted(axis, np.log(column(table, name)))
+        for axis, name in zip(axes, ("probability", "ratio"), strict=True)
+    )
+    value = column(table, "value")
+    grid[p, r] = np.log10(np.where(value > 0, value, np.nan))
+    # Ends of equal grids differ by rounding.
+    low, high = (np.array([axis[end] for axis in axes]) for end in (0, -1))
+    inside = np.where((places > low - 1e-9) & (places < high + 1e-9), np.clip(places, low, high), np.nan)
+    return np.asarray(interpn(axes, grid, inside, bounds_error=False))
 
 
 def slopes(sizes: Sequence[int], values: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ def load(name: str) -> "pa.Table":
     Raises:
         ValueError: There is no reference of that name.
 
-    >>> load("figure-T2").num_rows > 100
+    >>> load("figure-4").num_rows > 100
     True
     """
     import pyarrow.parquet as pq
