@@ -21,5 +21,5 @@ def test_there_is_a_reference():
 
 
 def test_another_name_is_refused():
-    with pytest.raises(ValueError, match=r"`name` must be one of .*figure-T2, got 'figure-99'"):
+    with pytest.raises(ValueError, match=r"`name` must be one of .*figure-T2.*, got 'figure-99'"):
         reference.load("figure-99")
