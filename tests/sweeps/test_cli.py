@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -225,6 +226,7 @@ def test_ctrl_c_of_a_terminal_reaches_workers_and_all_go_on(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert "interrupted with 2 cells left; the same command goes on" in err
+    # A worker may end the cell that it is at before it is stopped.
+    assert re.search(r"interrupted with [012] cells left; the same command goes on", err)
     assert "Traceback" not in err
     assert subprocess.run(command, check=False, **options).returncode == 0

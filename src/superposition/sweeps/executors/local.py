@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from superposition import _checks
+from superposition.sweeps.executors import deaf
 from superposition.sweeps.executors.cluster import NO_DASHBOARD, ClusterExecutor, client_of
 from superposition.sweeps.unit import Unit
 
@@ -43,6 +44,7 @@ class LocalWorkers(ClusterExecutor):
             "memory_limit": 0,  # what a cell needs it gets; a limit would kill workers and hide why
             "silence_logs": logging.CRITICAL + 1,
             "host": "127.0.0.1",
+            "preload": [deaf.__name__],
         }
         workers = {
             index: {"cls": Nanny, "options": {**options, "env": environment}}
