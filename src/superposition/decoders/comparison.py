@@ -116,7 +116,9 @@ def _measured(
         converged / count,
         iterations / count,
         residual / count,
-        reasons[0] if reasons else "",
+        f"{count - converged} of {count} samples did not converge; of their first batch, {reasons[0]}"
+        if reasons
+        else "",
     )
 
 
