@@ -74,7 +74,7 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path):
 
 def test_figure_2_and_the_maps_share_their_models():
     quick = PRESETS["quick"]
-    shared = [cell for grid in quick.grids for cell in grid.cells(quick.seed)]
+    shared = quick.map_cells()
     assert {cell.key for cell in shared} == {cell.key for cell in quick.trained_cells()}
 
 

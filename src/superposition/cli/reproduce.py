@@ -22,9 +22,10 @@ class Reproduce(Spread):
     figures: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(all)")] = ()
     """Which figures: 1 to 15 of The Persian Rug, A1 to A6 nonlinear compression, D1 to D3 decoders, T1 the theory, T2
     training by three protocols, T3 where training beats the rug; all if not given."""
-    preset: Literal["quick", "laptop", "paper"] = "quick"
-    """quick: n = 128 and 512, ten minutes on two cores; laptop: the paper's grid at n = 128, coarser at 1024, hours;
-    paper: the paper's sizes, for a cluster. Interrupt at any time: the same command goes on."""
+    preset: Literal["quick", "laptop", "reference", "paper"] = "quick"
+    """quick: n = 128 and 512, ten minutes on two cores; laptop: the paper's grid at n = 128, coarser at 1024, an hour;
+    reference: all sizes up to 8192 and both protocols, a night; paper: all grids whole, for a cluster. Interrupt at any
+    time: the same command goes on."""
     out: Path = Path("results")
     """Folder of the results; models that are there already are not trained again."""
     device: str = "cpu"

@@ -32,7 +32,7 @@ class FigureT3(Figure):
 
     def cells(self, preset: Preset) -> list[TrainedCell]:
         """Returns the models of the grids."""
-        return [cell for grid in preset.grids for cell in grid.cells(preset.seed)]
+        return preset.map_cells()
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a model with its loss, the prediction and their ratio."""

@@ -51,7 +51,7 @@ class SymmetryMap(Figure):
 
     def cells(self, preset: Preset) -> list[TrainedCell]:
         """Returns the models of the grids; all maps use the same."""
-        return [cell for grid in preset.grids for cell in grid.cells(preset.seed)]
+        return preset.map_cells()
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a model with the statistic and, for Δ, its standard error."""
