@@ -538,7 +538,7 @@ def finished(*arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_signal_saves_and_resume_goes_on_to_the_same_weights(tmp_path, kind, code):
-    train = [*TRAIN[:-4], "--n-steps", "3000", "--n-held-out", "500", "--out"]
+    train = [*TRAIN[:-4], "--n-steps", "8000", "--n-held-out", "500", "--out"]
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     assert finished(*train, str(straight)) == 0
     process = program(*train, str(stopped), stdout=subprocess.DEVNULL)

@@ -69,15 +69,17 @@ class TestFigure2:
         ("change", "failing"),
         [
             ({}, []),
-            ({"trained": 0.7}, [5]),  # better than the rug: the paper's claim fails, ours holds
-            ({"trained": 1.1}, [5, 6]),
+            ({"trained": 0.7}, [6]),  # better than the rug: the paper's claim fails, ours holds
+            ({"trained": 1.1}, [6, 7]),
             ({"rug": 1.02}, [1, 2, 3]),
             ({"rug": 0.98}, [1, 2, 3]),
-            ({"stopped": "collapsed"}, [4]),
+            ({"rug": 3.0}, [1, 2, 3, 4]),
+            ({"rug": 0.01}, [1, 2, 3, 4]),
+            ({"stopped": "collapsed"}, [5]),
         ],
     )
     def test_verdicts(self, change, failing):
-        assert verdicts(FIGURE_2, self.table(**change)) == [index not in failing for index in range(7)]
+        assert verdicts(FIGURE_2, self.table(**change)) == [index not in failing for index in range(8)]
 
     def test_a_loss_as_large_as_the_linear_one_fails(self):
         factor = max(linear_loss(r, 0.045) / symmetric_optimum(r, 0.045).loss for r in self.RATIOS)

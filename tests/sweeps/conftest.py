@@ -1,3 +1,6 @@
+import contextlib
+import signal
+
 import pytest
 
 from superposition._progress import Display
@@ -9,6 +12,27 @@ CELL = TrainedCell(n_features=16, n_hidden=4, probability=0.1, n_steps=30, n_hel
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "runs")
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Returns a context in which training gets Ctrl-C after a step."""
+    from superposition.training import loop
+
+    advance = loop._Loop._advance
+
+    @contextlib.contextmanager
+    def at(step):
+        def advance_and_stop(self):
+            advance(self)
+            if self.step == step:
+                signal.raise_signal(signal.SIGINT)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(loop._Loop, "_advance", advance_and_stop)
+            yield
+
+    return at
 
 
 @pytest.fixture

@@ -91,18 +91,8 @@ class TestSweep:
         monkeypatch.setattr(training, "train_many", fails_once)
         assert run("sweep", "grid.toml", "--retries", "1")[0] == 0
 
-    def test_interruption_says_how_to_go_on(self, run, monkeypatch):
-        from superposition.training import loop
-
-        advance = loop._Loop._advance
-
-        def interrupted(self):
-            advance(self)
-            if self.step == 12:
-                signal.raise_signal(signal.SIGINT)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(loop._Loop, "_advance", interrupted)
+    def test_interruption_says_how_to_go_on(self, run, interrupted):
+        with interrupted(12):
             code, _, err = run("sweep", "grid.toml")
         assert code == 130
         assert "interrupted with 4 cells left; the same command goes on" in err

@@ -132,18 +132,9 @@ def test_results_do_not_depend_on_what_was_trained_before(store, tmp_path, compl
     assert stored_run(store, CELL).loss == stored_run(other, CELL).loss
 
 
-def test_interrupted_cell_goes_on(store, tmp_path, complete, monkeypatch):
-    advance = loop._Loop._advance
-
-    def interrupted(self):
-        advance(self)
-        if self.step == 12:
-            signal.raise_signal(signal.SIGINT)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Loop, "_advance", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            complete(store, CELL)
+def test_interrupted_cell_goes_on(store, tmp_path, complete, interrupted):
+    with interrupted(12), pytest.raises(KeyboardInterrupt):
+        complete(store, CELL)
     assert store.missing([CELL]) == [CELL]
     complete(store, CELL)
     straight = Store(tmp_path / "straight")

@@ -72,15 +72,13 @@ class Spread(Command):
         given = [self.workers, self.scheduler, self.scheduler_file, self.slurm]
         if sum(option is not None for option in given) > 1:
             raise ValueError("at most one of --workers, --scheduler, --scheduler-file and --slurm must be given")
-        if self.scheduler is None and self.scheduler_file is None and self.slurm is None:
-            device_of(device)
-        if self.workers is not None:
-            return LocalWorkers(self.workers)
-        if self.scheduler is not None:
-            return RemoteScheduler(self.scheduler)
-        if self.scheduler_file is not None:
-            return RemoteScheduler(self.scheduler_file)
-        return Embedded() if self.slurm is None else read_slurm(self.slurm)
+        if self.slurm is not None:
+            return read_slurm(self.slurm)
+        scheduler = self.scheduler_file if self.scheduler is None else self.scheduler
+        if scheduler is not None:
+            return RemoteScheduler(scheduler)
+        device_of(device)
+        return Embedded() if self.workers is None else LocalWorkers(self.workers)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ from superposition.decoders.denoiser import denoiser
 from superposition.decoders.state import MessagePassing, Progress, started
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
-from superposition.theory import state_evolution
 
 # Squared norms of N(0, 1/m) columns spread by √(2/m) around 1: their mean by √(2/(mn)).
 _NORM_SPREAD = 6.0
@@ -61,11 +60,6 @@ class AMP(MessagePassing):
     def predicted_loss(self, encoder: Encoder, features: SparseFeatures, noise: float) -> float | None:  # noqa: ARG002
         """Returns None: what the encoder was drawn from is not to be seen from it."""
         return None
-
-
-def gaussian_prediction(ratio: float, features: SparseFeatures, noise: float) -> float:
-    """Returns the loss that AMP reaches on Gaussian encoders (n → ∞)."""
-    return float(state_evolution(ratio, features.probability, noise, law=features.law).reached_loss)
 
 
 def _check_norms(encoder: Encoder) -> None:

@@ -42,7 +42,8 @@ class Figure13(Figure):
         """Returns one row a feature, and what the allocation says of it; dead features have no noise."""
         (cell,) = self.cells(preset)
         best = theory.allocate(cell.features(), cell.n_hidden)
-        found = group_columns(store, cell)
+        stored = store.get(cell)
+        found = group_columns(stored)
         columns = {**found, "predicted_diagonal": best.scale, "predicted_noise_std": best.noise_std}
         n = cell.n_features
         return pa.table(
@@ -53,7 +54,7 @@ class Figure13(Figure):
                 "probability": np.full(n, cell.probability),
                 "alpha": np.full(n, cell.relative_importance),
                 "protocol": [cell.protocol] * n,
-                **{name: [value] * n for name, value in provenance(store.get(cell).row).items()},
+                **{name: [value] * n for name, value in provenance(stored.row).items()},
             }
         )
 

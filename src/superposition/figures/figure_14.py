@@ -42,11 +42,12 @@ class Figure14(Figure):
         """Returns one row a source, α and group."""
         records = []
         for cell in self.cells(preset):
-            found = group_columns(store, cell)
+            stored = store.get(cell)
+            found = group_columns(stored)
             group = np.array(found["group"])
             for name in GROUPS:
                 here = {key: np.asarray(found[key])[group == name] for key in ("diagonal", "noise_std")}
-                records.append(_row("trained", cell, name, **here) | provenance(store.get(cell).row))
+                records.append(_row("trained", cell, name, **here) | provenance(stored.row))
         first = self.cells(preset)[0]
         for alpha in np.unique(np.concatenate([np.linspace(0, 1, 41), preset.importances.relative])):
             cell = preset.importances.cell(float(alpha), preset.seed)

@@ -13,7 +13,7 @@ from superposition.figures.base import Check, Figure, column, distinct, provenan
 from superposition.figures.presets import Preset
 from superposition.models import PersianRug
 from superposition.sweeps import Store, TrainedCell, stored_run
-from superposition.theory import antipodal_loss, linear_loss, symmetric_optimum
+from superposition.theory import antipodal_loss, linear_loss, loss_bounds, symmetric_optimum
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -23,7 +23,10 @@ _LINES = (
     ("linear", style.ORANGE, "--", "linear optimum"),
     ("theory", style.BLACK, "-", "mean-field theory"),
     ("pairs", style.PURPLE, ":", "antipodal pairs"),
+    ("bayes", "0.4", "-.", "Bayes, elementwise"),
+    ("oracle_support", "0.4", ":", "support known"),
 )
+_LOW = 3e-7  # Of the panels of losses.
 _PAPER_RUG = 8192  # The paper's size of rugs in this figure.
 _SAME = 0.05
 _SIGMAS = 3.0
@@ -39,7 +42,9 @@ class Figure2(Figure):
         "Held-out loss per feature of trained autoencoders and of Persian Rugs, beside the linear optimum and "
         "the mean-field prediction (eq. 5 at the least noise of eq. 6) and antipodal pairs, two features a dimension "
         "in opposite directions with norms 3 : 1, whose loss is exact at every size. Bars are 3 standard errors, most "
-        "of them smaller than the markers. Lower panels: loss relative to the prediction, which is the best symmetric "
+        "of them smaller than the markers. Grey: the range between the explicit bounds (appendix E), and the losses "
+        "that the best elementwise decoder and one that knows which features are active would reach, all at the least "
+        "noise. Lower panels: loss relative to the prediction, which is the best symmetric "
         "Gaussian solution and no bound: pairs are better than it at large ratios, whatever the size. All trained "
         "models took the same number of steps (column steps of the table)."
     )
@@ -55,7 +60,10 @@ class Figure2(Figure):
             records += [_rug(n, r, p, preset) for n in preset.rug_sizes for r in preset.ratios]
             for r in _line_ratios(min(preset.ratios) / 2):
                 records.append(_row("linear", 0, float(r), p, linear_loss(r, p)))
-                records.append(_row("theory", 0, float(r), p, symmetric_optimum(r, p).loss))
+                bounds = loss_bounds(r, p)
+                records.append(_row("theory", 0, float(r), p, bounds.mean_field))
+                for name in ("upper", "bayes", "oracle_support", "lower"):
+                    records.append(_row(name, 0, float(r), p, getattr(bounds, name)))
                 records.append(_row("pairs", 0, float(r), p, antipodal_loss(r, p)))
         return pa.Table.from_pylist(records)
 
@@ -80,6 +88,7 @@ class Figure2(Figure):
             ),
             *(_rug_check(rows(rugs, n_features=size)) for size in distinct(rugs, "n_features")),
             *_portrait_rug(rugs),
+            _between_check(rugs),
             Check(
                 "Every model trained to the end of its protocol.",
                 "superposition",
@@ -110,7 +119,7 @@ class Figure2(Figure):
         figure, axes = plt.subplots(
             2,
             len(probabilities),
-            figsize=(2.6 * len(probabilities) + 0.6, 5.2),
+            figsize=(2.6 * len(probabilities) + 2.4, 5.2),
             sharex=True,
             sharey="row",
             squeeze=False,
@@ -118,6 +127,11 @@ class Figure2(Figure):
         )
         for (above, below), p in zip(axes.T, probabilities, strict=True):
             here = rows(table, probability=p)
+            low, high = (rows(here, source=source) for source in ("lower", "upper"))
+            r, bottom, top = column(low, "ratio"), column(low, "loss"), column(high, "loss")
+            above.fill_between(
+                r, np.maximum(bottom, _LOW), top, color="0.92", linewidth=0, label="bounds of appendix E"
+            )
             for source, colour, dash, label in _LINES:
                 line = rows(here, source=source)
                 above.plot(column(line, "ratio"), column(line, "loss"), dash, color=colour, label=label)
@@ -138,14 +152,14 @@ class Figure2(Figure):
                 }
                 above.errorbar(r, loss, _SIGMAS * error, **look)
                 below.errorbar(r, loss / _theory(points), _SIGMAS * error / _theory(points), **look)
-            above.set(title=f"p = {p:g}", xscale="log", yscale="log", ylim=(3e-7, 0.1))
+            above.set(title=f"p = {p:g}", xscale="log", yscale="log", ylim=(_LOW, 0.1))
             below.set(xlabel="ratio n_hidden / n_features", ylim=(0, 1.2))
             ratios = distinct(rows(table, source="rug"), "ratio")
             below.set_xticks(ratios, [style.fraction(r) for r in ratios])
             below.minorticks_off()
         axes[0, 0].set_ylabel("loss per feature (feature units²)")
         axes[1, 0].set_ylabel("loss / mean-field theory")
-        axes[0, 0].legend(loc="lower left")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper")
         return figure
 
 
@@ -166,6 +180,19 @@ def _rug_check(rugs: pa.Table) -> Check:
         "paper" if n <= _PAPER_RUG else "superposition",
         sentence,
         bool(agrees.all()),
+    )
+
+
+def _between_check(rugs: pa.Table) -> Check:
+    """Checks that the rugs' losses lie between the paper's bounds."""
+    loss, error = (column(rugs, name) for name in ("loss", "standard_error"))
+    bounds = loss_bounds(column(rugs, "ratio"), column(rugs, "probability"))
+    inside = (loss + _SIGMAS * error > bounds.lower) & (loss - _SIGMAS * error < bounds.upper)
+    return Check(
+        f"The loss of rugs lies between the lower and the upper bound, to {_SIGMAS:g} standard errors.",
+        "paper",
+        f"{inside.sum()} of {inside.size} rugs do; loss / upper bound up to {(loss / bounds.upper).max():.2f}",
+        bool(inside.all()),
     )
 
 

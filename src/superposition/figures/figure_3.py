@@ -142,7 +142,7 @@ class Figure3(Figure):
             axis.set(
                 xlabel=name,
                 ylabel="features",
-                title=f"{values.mean():.3f} ± {values.std():.3f}".replace("-", "−"),
+                title=f"mean {values.mean():.3f}, std {values.std():.3f}".replace("-", "−"),
             )
             axis.set_ylim(0, axis.get_ylim()[1] * 1.18)
             axis.legend(loc="upper right" if name.startswith("diagonal") else "upper left")

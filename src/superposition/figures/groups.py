@@ -3,16 +3,16 @@
 import numpy as np
 import safetensors.numpy
 
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import StoredCell
 from superposition.sweeps.symmetry import STATISTICS
 
 GROUPS = ("more", "less")
 
 
-def group_columns(store: Store, cell: TrainedCell) -> dict[str, list[str] | np.ndarray]:
+def group_columns(stored: StoredCell) -> dict[str, list[str] | np.ndarray]:
     """Returns each feature's group, diagonal entry and standard deviation of ν; NaN for the ν of dead features."""
-    found = safetensors.numpy.load_file(store.get(cell).folder / STATISTICS)
-    n = cell.n_features
+    found = safetensors.numpy.load_file(stored.folder / STATISTICS)
+    n = stored.row["n_features"]
     return {
         "group": [GROUPS[0]] * (n // 2) + [GROUPS[1]] * (n - n // 2),
         "diagonal": found["diagonal"],

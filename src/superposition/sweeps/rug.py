@@ -64,16 +64,16 @@ class RugCell(Cell):
         p, ratio = self.probability, self.n_hidden / self.n_features
         features = SparseFeatures(self.n_features, p)
         rug = PersianRug.fit(features, self.n_hidden, seed=self.seed).to(place.device)
-        best = theory.symmetric_optimum(ratio, p)
+        best, bounds = theory.symmetric_optimum(ratio, p), theory.loss_bounds(ratio, p)
         return {
             "ratio": ratio,
             "loss": held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed),
             "mean_field_loss": best.loss,
             "linear_loss": theory.linear_loss(ratio, p),
-            "lower_bound": theory.lower_bound(best.noise_std, p),
-            "oracle_support_loss": theory.oracle_support_loss(best.noise_std, p),
-            "bayes_loss": theory.bayes_loss(best.noise_std, p),
-            "upper_bound": theory.upper_bound(ratio, p),
+            "lower_bound": bounds.lower,
+            "oracle_support_loss": bounds.oracle_support,
+            "bayes_loss": bounds.bayes,
+            "upper_bound": bounds.upper,
             "noise_std": best.noise_std,
             "scale": float(rug.scale),
             "bias": float(rug.bias),

@@ -11,7 +11,7 @@ from superposition import _checks, _files
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.sweeps.cell import BatchCell, Row, Workplace
-from superposition.sweeps.store import Store
+from superposition.sweeps.store import Store, StoredCell
 
 if TYPE_CHECKING:
     from superposition.models import Autoencoder
@@ -175,21 +175,24 @@ class StoredRun:
     """A stored trained cell with its model.
 
     Attributes:
-        cell: Which.
-        row: Its columns by name.
+        stored: The cell.
         model: The trained model, on the CPU.
         curve: Its training curve.
     """
 
-    cell: TrainedCell
-    row: dict[str, Any]
+    stored: StoredCell
     model: "Autoencoder"
     curve: "Curve"
 
     @property
+    def row(self) -> dict[str, Any]:
+        """Its columns by name."""
+        return self.stored.row
+
+    @property
     def loss(self) -> Estimate:
         """Held-out loss."""
-        return Estimate(self.row["loss"], self.row["loss_standard_error"], self.row["loss_count"])
+        return self.stored.estimate("loss")
 
 
 def stored_run(store: Store, cell: TrainedCell) -> StoredRun:
@@ -204,7 +207,7 @@ def stored_run(store: Store, cell: TrainedCell) -> StoredRun:
     stored = store.get(cell)
     model = load(stored.folder / RUN)
     assert isinstance(model, Autoencoder)
-    return StoredRun(cell, stored.row, model, read_curve(stored.folder / RUN))
+    return StoredRun(stored, model, read_curve(stored.folder / RUN))
 
 
 def _measured(cell: TrainedCell, place: Workplace) -> Row:

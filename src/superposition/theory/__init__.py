@@ -1,6 +1,14 @@
 """What must come out: closed forms and optima, in NumPy, float64, without torch."""
 
-from superposition.theory.bounds import Scaling, lower_bound, scaling, upper_bound, welch_bound
+from superposition.theory.bounds import (
+    LossBounds,
+    Scaling,
+    loss_bounds,
+    lower_bound,
+    scaling,
+    upper_bound,
+    welch_bound,
+)
 from superposition.theory.capacity import Allocation, allocate
 from superposition.theory.gradients import Gradients, loss_gradients
 from superposition.theory.hull import HullOptimum, hull_optimum
@@ -22,6 +30,7 @@ __all__ = [
     "Allocation",
     "Gradients",
     "HullOptimum",
+    "LossBounds",
     "Optimum",
     "Posterior",
     "ReplicaLoss",
@@ -35,6 +44,7 @@ __all__ = [
     "hull_optimum",
     "l1_threshold",
     "linear_loss",
+    "loss_bounds",
     "loss_gradients",
     "lower_bound",
     "minimal_noise_variance",

@@ -13,6 +13,7 @@ from superposition.features import Law
 from superposition.features.smoothing import normal_density
 from superposition.theory.linear import minimal_noise_variance
 from superposition.theory.optimum import symmetric_optimum
+from superposition.theory.posterior import bayes_loss, oracle_support_loss
 from superposition.theory.rectified import relu_loss
 from superposition.theory.shapes import broadcast, plain
 
@@ -132,6 +133,49 @@ def scaling(probability: npt.ArrayLike, ratio: npt.ArrayLike, law: Law | None = 
         probability_exponent=float(exponents.get("p", np.nan)),
         ratio_exponent=float(exponents.get("r", np.nan)),
         spread=float(np.sqrt(np.mean(residual**2))),
+    )
+
+
+@dataclass(frozen=True)
+class LossBounds:
+    """The symmetric optimum between its bounds, at the least noise: each at most the next, but for the first two.
+
+    Attributes:
+        lower: The paper's explicit bound (E.2), 0 where the noise is ½ or more.
+        oracle_support: Of a decoder that knows which features are active.
+        bayes: Of the best elementwise decoder.
+        mean_field: Of the ReLU with the best scale and bias.
+        upper: Of an explicit scale and bias (E.1).
+    """
+
+    lower: Any
+    oracle_support: Any
+    bayes: Any
+    mean_field: Any
+    upper: Any
+
+
+def loss_bounds(ratio: npt.ArrayLike, probability: npt.ArrayLike) -> LossBounds:
+    """Returns all bounds for Uniform(0, 1) values, loss per feature in squared feature units.
+
+    Args:
+        ratio: n_hidden / n_features, in (0, 1].
+        probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    >>> bounds = loss_bounds(0.25, 0.045)
+    >>> bounds.lower < bounds.oracle_support < bounds.bayes < bounds.mean_field < bounds.upper
+    True
+    """
+    best = symmetric_optimum(ratio, probability)
+    return LossBounds(
+        lower_bound(best.noise_std, probability),
+        oracle_support_loss(best.noise_std, probability),
+        bayes_loss(best.noise_std, probability),
+        best.loss,
+        upper_bound(ratio, probability),
     )
 
 

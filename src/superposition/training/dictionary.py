@@ -11,6 +11,7 @@ from torch import Tensor
 
 from superposition import _checks
 from superposition._random import derived_seed, torch_generator
+from superposition.decoders.base import check_same_size
 from superposition.features import SparseFeatures
 from superposition.models import Model
 from superposition.models.encoders import Encoder, encoder_of
@@ -171,10 +172,7 @@ def learn_dictionary_by_sklearn(
 
 
 def _planted(encoder: Encoder, features: SparseFeatures) -> Float[Tensor, "n_hidden n_features"]:
-    if encoder.n_features != features.n_features:
-        raise ValueError(
-            f"`features` must have the encoder's n_features = {encoder.n_features}, got {features.n_features}"
-        )
+    check_same_size(encoder, features)
     return encoder.columns(torch.arange(encoder.n_features)).T.float()
 
 
