@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from superposition._checks import FloatArray
@@ -31,7 +32,7 @@ class _Level:
     """Posterior means at one σ.
 
     Attributes:
-        table: On equal steps of z, shape (k + 1,).
+        table: On equal steps of z, and their rises to the next step, shape (2, k).
         nodes: Nodes of z beyond.
         means: There.
     """
@@ -47,15 +48,11 @@ class _Cell:
 
     Attributes:
         unit: In which the steps of z are.
-        values: On equal steps of z, a row for each of four σ, shape (4, k).
-        rises: Their differences.
-        nodes: Nodes of z beyond.
+        nodes: Nodes of z beyond the tables.
         pieces: Of each piece between them its value and rise at two σ, shape (nodes − 1, 4).
     """
 
     unit: float
-    values: FloatArray
-    rises: FloatArray
     nodes: FloatArray
     pieces: FloatArray
 
@@ -87,45 +84,48 @@ class Denoiser:
         cells, own = [self._cell(int(number)) for number in numbers], torch.from_numpy(which).to(z.device)
         within = torch.from_numpy(place - np.floor(place)).to(z)
         unit = torch.from_numpy(np.array([cell.unit for cell in cells])[which]).to(z)[:, None]
-        values = _blended([cell.values for cell in cells], own, within)
-        rises = _blended([cell.rises for cell in cells], own, within)
+        tables = self._tables(numbers, own, within)
         mean, total = torch.empty_like(z), torch.zeros(len(z), dtype=torch.float64, device=z.device)
-        length, low = values.shape[1], torch.tensor(-_LOW * _STEPS).to(z)
+        length, scale = tables.shape[2], _STEPS / unit
         width = min(z.shape[1], _BLOCK)
         height = max(1, _BLOCK // width)
         for top in range(0, len(z), height):
             rows = slice(top, top + height)
-            starts = length * torch.arange(len(z[rows]), dtype=torch.int32, device=z.device)[:, None]
+            here = tables[rows].view(-1)
+            starts = 2 * length * torch.arange(len(z[rows]), dtype=torch.int32, device=z.device)[:, None]
             for left in range(0, z.shape[1], width):
                 part = z[rows, left : left + width]
-                position = torch.addcmul(low, part, _STEPS / unit[rows]).clamp_(0, length - 1.5)
+                position = torch.mul(part, scale[rows]).add_(-_LOW * _STEPS).clamp_(0, length - 1.5)
                 index = position.to(torch.int32).add_(starts).view(-1)
-                rise = rises[rows].view(-1).index_select(0, index).view(part.shape)
-                found = values[rows].view(-1).index_select(0, index).view(part.shape)
-                found.addcmul_(position.frac_(), rise)
-                mean[rows, left : left + width] = found
+                found = here.index_select(0, index).view(part.shape)
+                rise = here[length:].index_select(0, index).view(part.shape)
+                torch.addcmul(found, position.frac_(), rise, out=mean[rows, left : left + width])
                 total[rows] += rise.sum(dim=1)
-        beyond = where_true(z > _HIGH * unit)
-        if len(beyond):
+        if bool((z.amax(dim=1, keepdim=True) > _HIGH * unit).any()):
+            beyond = where_true(z > _HIGH * unit)
             row = beyond // z.shape[1]
             points = z.reshape(-1)[beyond]
             found, rise = _found_beyond(points, cells, own[row], within[row])
             mean.view(-1)[beyond] = found
-            total.index_add_(0, row, (rise - rises[row, length - 2]).double())
+            total.index_add_(0, row, (rise - tables[row, 1, length - 2]).double())
         # The rise is one of so many steps a σ.
         return mean, total * _STEPS / unit[:, 0].double() * noise_std.double() ** 2 / z.shape[1]
 
     def _cell(self, number: int) -> _Cell:
         """Returns the cell of σ from exp(0.05 · number) on."""
         if number not in self._cells:
-            group = number // _GROUP
-            levels = [self._level(group, number + offset) for offset in (-1, 0, 1, 2)]
-            table = np.stack([level.table for level in levels])
-            columns = [part for level in levels[1:3] for part in (level.means[:-1], np.diff(level.means))]
-            self._cells[number] = _Cell(
-                _unit(group), table[:, :-1], np.diff(table), levels[0].nodes, np.stack(columns, axis=1)
-            )
+            levels = [self._level(*key) for key in _around(number)[1:3]]
+            columns = [part for level in levels for part in (level.means[:-1], np.diff(level.means))]
+            self._cells[number] = _Cell(_unit(number // _GROUP), levels[0].nodes, np.stack(columns, axis=1))
         return self._cells[number]
+
+    def _tables(self, numbers: NDArray[np.int64], own: Tensor, within: Tensor) -> Float[Tensor, "rows 2 k"]:
+        """Returns each row's table, from the levels around its σ by cubic interpolation."""
+        column = {key: i for i, key in enumerate(dict.fromkeys(key for n in numbers for key in _around(int(n))))}
+        levels = torch.from_numpy(np.stack([self._level(*key).table for key in column])).to(within)
+        places = torch.tensor([[column[key] for key in _around(int(n))] for n in numbers], device=own.device)
+        weights = within.new_zeros(len(within), len(column)).scatter_(1, places[own], _cubic_weights(within))
+        return (weights @ levels.flatten(1)).view(-1, *levels.shape[1:])
 
     def _level(self, group: int, number: int) -> _Level:
         if (group, number) not in self._levels:
@@ -142,7 +142,8 @@ class Denoiser:
         nodes = np.unique(np.concatenate([between, around[(around > between[0]) & (around < last)]]))
         exact = bayes_denoiser(np.concatenate([coarse, nodes]), sigma, self._probability, self._law)
         slopes = exact.variance[: coarse.size] / sigma**2
-        return _Level(_hermite(coarse, exact.mean[: coarse.size], slopes, fine), nodes, exact.mean[coarse.size :])
+        means = _hermite(coarse, exact.mean[: coarse.size], slopes, fine)
+        return _Level(np.stack([means[:-1], np.diff(means)]), nodes, exact.mean[coarse.size :])
 
 
 def _unit(group: int) -> float:
@@ -150,20 +151,15 @@ def _unit(group: int) -> float:
     return float(np.exp(_CELL * _GROUP * group))
 
 
+def _around(number: int) -> list[tuple[int, int]]:
+    """Returns the levels whose nodes σ = exp(0.05 · number) to the next level's is interpolated from."""
+    return [(number // _GROUP, number + offset) for offset in (-1, 0, 1, 2)]
+
+
 @lru_cache(maxsize=16)
 def denoiser(law: Law, probability: float) -> Denoiser:
     """Returns the denoiser of a law and a probability; its tables are kept."""
     return Denoiser(law, probability)
-
-
-def _blended(tables: list[FloatArray], own: Tensor, within: Tensor) -> Tensor:
-    """Returns each row's table from the four of its cell."""
-    weights = _cubic_weights(within)
-    blended = weights.new_empty(len(weights), tables[0].shape[1])
-    for number, table in enumerate(tables):
-        here = own == number
-        blended[here] = weights[here] @ torch.from_numpy(table).to(weights)
-    return blended
 
 
 def _found_beyond(points: Tensor, cells: list[_Cell], own: Tensor, within: Tensor) -> tuple[Tensor, Tensor]:

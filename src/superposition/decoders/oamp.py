@@ -59,10 +59,10 @@ class OAMP(MessagePassing):
                 )
             if not len(y):
                 break
-            # v⁺(x̂/E − r/τ) = (x̂ − (E/τ) r)/(1 − E/τ).
+            # v⁺(x̂/E − r/τ) = (x̂ − (E/τ) r)/(1 − E/τ), in place of r.
             share = (loss / noise).clamp(max=1 - 1e-6)
             grown = 1 / (1 - share)
-            following = torch.mul(estimate, grown.to(r)[:, None]).addcmul_(r, (-share * grown).to(r)[:, None])
+            following = r.mul_(-share.to(r)[:, None]).add_(estimate).mul_(grown.to(r)[:, None])
             expected = torch.lerp(loss * grown, expected, self.damping)
             mean = torch.lerp(following, mean, self.damping) if self.damping else following
         return progress.ended(estimate)
