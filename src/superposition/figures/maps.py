@@ -62,28 +62,27 @@ def _draw_map(axis: "Axes", table: pa.Table, norm: "Normalize", cmap: str) -> An
     for row in table.to_pylist():
         y, x = probabilities.index(row["probability"]), ratios.index(row["ratio"])
         grid[y, x] = value = np.nan if row["value"] is None else row["value"]
-        if has_room and np.isfinite(value):
-            red, green, blue, _ = colours(float(norm(value)))
-            dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+        if not np.isfinite(value):
+            continue
+        red, green, blue, _ = colours(float(norm(value)))
+        ink = "w" if 0.3 * red + 0.6 * green + 0.1 * blue < 0.5 else "k"
+        if has_room:
             text = f"{value:.2f}" if 0.01 <= value < 10 else f"{value:.0e}"
-            axis.text(x, y + 0.08, text, ha="center", va="center", fontsize=6, color="w" if dark else "k")
+            axis.text(x, y + 0.08, text, ha="center", va="center", fontsize=6, color=ink)
         if row["dead_features"]:
-            axis.plot(x, y - 0.25 * has_room, "x", color="r" if has_room else "w", markersize=3, markeredgewidth=0.7)
+            axis.plot(x, y - 0.25 * has_room, "x", color=ink, markersize=3, markeredgewidth=0.7)
     image = axis.imshow(grid, norm=norm, cmap=cmap, origin="lower", aspect="auto")
-    for ticks, values, name in (
-        (axis.set_xticks, ratios, _short),
-        (axis.set_yticks, probabilities, lambda p: f"{p:.2g}"),
-    ):
-        places = np.unique(np.linspace(0, len(values) - 1, min(_MOST_TICKS, len(values))).round().astype(int))
-        ticks(places, [name(values[place]) for place in places])
+    for ticks, labels in ((axis.set_xticks, _labels(ratios)), (axis.set_yticks, [f"{p:.2g}" for p in probabilities])):
+        places = range(0, len(labels), -(-len(labels) // _MOST_TICKS))
+        ticks(places, [labels[place] for place in places])
     axis.grid(visible=False)
     return image
 
 
-def _short(ratio: float) -> str:
-    """Returns a ratio as a fraction if that is short."""
-    text = style.fraction(ratio)
-    return text if len(text) <= 4 else f"{ratio:.2g}"
+def _labels(ratios: Sequence[float]) -> list[str]:
+    """Returns ratios as fractions if all are short."""
+    fractions = [style.fraction(ratio) for ratio in ratios]
+    return fractions if max(map(len, fractions)) <= 4 else [f"{ratio:.2g}" for ratio in ratios]
 
 
 def at_locations(table: pa.Table, sizes: Sequence[int]) -> FloatArray:
