@@ -243,7 +243,7 @@ REFERENCE = replace(
         *LAPTOP.grids,
         Grid.log_spaced(128, 10, "paper"),
         Grid.log_spaced(1024, 5, "paper").without_last(),
-        replace(Grid.log_spaced(8192, 5, "default").without_last(), precision="bfloat16"),
+        replace(Grid.log_spaced(8192, 5, "default").without_last(), n_steps=2000, precision="bfloat16"),
     ),
     importances=replace(LAPTOP.importances, n_features=4096, n_hidden=1024, precision="bfloat16"),
 )
