@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import struct
 from dataclasses import asdict, dataclass
 from typing import ClassVar, final
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from superposition import Estimate
-from superposition.sweeps import Cell, Store
+from superposition.sweeps import Cell, Store, query
 from superposition.sweeps.records import compose, flat
 
 
@@ -142,6 +143,29 @@ def test_a_folder_with_other_files_is_refused(store, complete):
     assert [path.name for path in store.root.iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_what_fails_before_it_writes_leaves_no_store(tmp_path, there):
+    root = tmp_path / "sweeps" / "runs"
+    if there:
+        root.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+
+    def fail(*cells):
+        with Store(root).locked():
+            assert Store(root).exists
+            for cell in cells:
+                put(Store(root), cell)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert sorted(tmp_path.rglob("*")) == before
+    with pytest.raises(KeyError):
+        fail(Square(3.0))
+    assert Store(root).get(Square(3.0)).row["square"] == 9.0
+    assert Store(root).exists
+
+
 def test_two_sweeps_on_one_store_are_refused(store, complete):
     with store.locked(), pytest.raises(FileExistsError, match="in use by another process"):
         complete(store, Square(3.0))
@@ -190,11 +214,33 @@ class TestTable:
         assert table.column("old").to_pylist() == [1, None]
         assert table.column("new").to_pylist() == [None, "b"]
 
-    def test_damage_is_explained(self, store, complete):
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            lambda _: b"",
+            lambda _: b"no parquet",
+            lambda content: content[:-20],
+            lambda content: content.replace(b"square", b"squ\xffre"),  # the name of a column
+        ],
+    )
+    def test_is_made_again_of_records_if_it_is_damaged(self, store, complete, damage):
         complete(store, Square(1.0))
-        (store.root / "tables" / "square.parquet").write_bytes(b"no parquet")
-        with pytest.raises(ValueError, match=r"square.parquet is damaged .*: remove it, it is made again"):
-            store.table([Square(1.0)])
+        expected = store.table([Square(1.0)])
+        path = store.root / "tables" / "square.parquet"
+        path.write_bytes(damage(path.read_bytes()))
+        assert store.table([Square(1.0)]).equals(expected)
+        assert query(store, "SELECT square FROM square")["square"].to_pylist() == [1.0]
+        complete(store, Square(1.0))
+        assert pq.read_table(path).equals(expected)
+
+    def test_is_never_a_foreign_or_altered_one(self, store, complete):
+        complete(store, Square(1.0))
+        expected = store.table([Square(1.0)])
+        path = store.root / "tables" / "square.parquet"
+        path.write_bytes(path.read_bytes().replace(struct.pack("<d", 1.0), struct.pack("<d", 2.0)))
+        assert store.table([Square(1.0)]).equals(expected)
+        pq.write_table(expected.select(["square"]), path)
+        assert store.table([Square(1.0)]).equals(expected)
 
 
 def test_flat_records_start_with_the_key():

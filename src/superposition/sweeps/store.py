@@ -53,6 +53,11 @@ class Store:
     def __init__(self, folder: str | Path) -> None:
         self.root = Path(folder)
 
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is a store already."""
+        return (self.root / _MARK).exists()
+
     def folder(self, cell: Cell) -> Path:
         """Returns the place of a cell."""
         return self.root / "done" / cell.measure / cell.key
@@ -138,32 +143,58 @@ class Store:
 
     def check_format(self) -> None:
         """Raises ValueError if the store was written by a version that this one cannot read."""
-        if not (path := self.root / _MARK).exists():
+        if not self.exists:
             return
-        found = _files.read_json(path, "store")
+        found = _files.read_json(self.root / _MARK, "store")
         if found.get("format") != FORMAT:
             raise ValueError(
                 f"{self.root} must be a store of format {FORMAT}, got {found.get('format')!r}, written by "
                 f"superposition {found.get('version')}: install that version or choose another folder"
             )
 
+    def check_place(self) -> None:
+        """Raises the errors of `locked` for a folder that is no store and cannot become one; makes nothing."""
+        self.check_format()
+        _files.vacant(self.root)
+        if not self.exists and any(self.root.glob("[!.]*")):
+            raise FileExistsError(f"{self.root} holds other files and is no store: choose another folder")
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Makes the folder a store, if it is none yet, and keeps other sweeps out within the block.
+
+        If the block fails before anything is written to a store that it made, no folder is left of it.
 
         Raises:
             FileExistsError: A sweep is at work there, or the folder holds something else.
             ValueError: The store was written by another version.
             OSError: The folder cannot be made or written.
         """
-        self.check_format()
-        _files.vacant(self.root)
-        if not (self.root / _MARK).exists() and self.root.exists() and any(self.root.glob("[!.]*")):
-            raise FileExistsError(f"{self.root} holds other files and is no store: choose another folder")
-        with _files.locked(self.root):
-            if not (self.root / _MARK).exists():
-                _files.write_json(self.root / _MARK, {"format": FORMAT, "version": version("superposition")})
+        self.check_place()
+        absent = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+        try:
+            with _files.locked(self.root), self._marked():
+                yield
+        except BaseException:
+            with contextlib.suppress(OSError):  # of the first one that is not empty
+                for folder in absent:
+                    folder.rmdir()
+            raise
+
+    @contextlib.contextmanager
+    def _marked(self) -> Iterator[None]:
+        """Makes the folder a store; it is none again if the block fails before anything is written to it."""
+        if self.exists:
             yield
+            return
+        mark = self.root / _MARK
+        _files.write_json(mark, {"format": FORMAT, "version": version("superposition")})
+        try:
+            yield
+        except BaseException:
+            if list(self.root.glob("[!.]*")) == [mark]:
+                mark.unlink()
+            raise
 
     def _names(self, part: str) -> list[str]:
         try:

@@ -17,7 +17,7 @@ def all_rows(store: Store, measure: str) -> pa.Table:
     """Returns the rows of all stored cells of a measure, whoever wrote them.
 
     Raises:
-        ValueError: A record, or the table they were compacted to, is damaged.
+        ValueError: A record is damaged.
     """
     keys = store.keys(measure)
     compacted = _compacted(store, measure)
@@ -43,11 +43,11 @@ def table_of(store: Store, cells: Iterable[Cell]) -> pa.Table:
 def compact(store: Store) -> None:
     """Writes the rows of each measure to tables/MEASURE.parquet, from which they are read faster; records stay."""
     for measure in store.measures():
-        compacted = _compacted(store, measure, columns=["key"])
+        compacted = _compacted(store, measure)
         known = set() if compacted is None else set(compacted.column("key").to_pylist())
         if known != set(store.keys(measure)):
             with _files.replacing(_path(store, measure)) as temporary:
-                pq.write_table(all_rows(store, measure), temporary)
+                pq.write_table(all_rows(store, measure), temporary, write_page_checksum=True)
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
@@ -60,11 +60,10 @@ def _path(store: Store, measure: str) -> Path:
     return store.root / "tables" / f"{measure}.parquet"
 
 
-def _compacted(store: Store, measure: str, columns: list[str] | None = None) -> pa.Table | None:
-    path = _path(store, measure)
+def _compacted(store: Store, measure: str) -> pa.Table | None:
+    """Returns the table that records were compacted to; None if there is none that can be read: it is made again."""
     try:
-        return pq.read_table(path, columns=columns)
-    except FileNotFoundError:
+        found = pq.read_table(_path(store, measure), page_checksum_verification=True)
+        return found if "key" in found.column_names else None
+    except (OSError, ValueError, pa.ArrowException):
         return None
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it, it is made again") from None
