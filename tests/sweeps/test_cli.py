@@ -115,6 +115,8 @@ class TestSweep:
             (["--workers", "2", "--scheduler", "tcp://127.0.0.1:9"], "at most one of --workers, --scheduler"),
             (["--workers", "0"], "`workers` must be a whole number of at least 1, got 0"),
             (["--retries", "-1"], "`retries` must be a whole number"),
+            (["--retries", "-1", "--dry-run"], "`retries` must be a whole number of at least 0, got -1"),
+            (["--scheduler", "nonsense"], "`scheduler` must be an address such as tcp://10.0.0.1:8786, got 'nonsense'"),
             (["--scheduler", "tcp://127.0.0.1:9"], "a Dask scheduler must be at tcp://127.0.0.1:9, but none answers"),
             (["--scheduler-file", "none.json"], "a scheduler file must be at none.json"),
             (["--slurm", "none.toml"], "must be in a readable file, got none.toml"),
@@ -123,7 +125,13 @@ class TestSweep:
     def test_bad_options(self, refused, monkeypatch, tmp_path, arguments, message):
         monkeypatch.setattr(remote, "_SECONDS", 0.2)
         assert message in refused("sweep", "grid.toml", *arguments)
-        assert not (tmp_path / "runs" / "done").exists()
+        assert not (tmp_path / "runs").exists()
+
+    @pytest.mark.parametrize(
+        "arguments", [("--retries", "-1"), ("--scheduler", "nonsense"), ("--out", "grid.toml"), ("--out", ".")]
+    )
+    def test_refuses_before_the_plan_is_shown(self, run, arguments):
+        assert run("sweep", "grid.toml", *arguments)[:2] == (2, "")
 
     def test_bad_files(self, refused, tmp_path):
         assert "must be in a readable file, got none.toml" in refused("sweep", "none.toml")
@@ -143,8 +151,9 @@ class TestSweep:
         assert "must be a store of format 1, got 7" in refused("query", "SELECT 1")
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "notes.txt").write_text("mine")
-        assert "mine holds other files and is no store" in refused("sweep", "grid.toml", "--out", "mine")
-        assert "is a file, not a folder" in refused("sweep", "grid.toml", "--out", "grid.toml")
+        for more in ([], ["--dry-run"]):
+            assert "mine holds other files and is no store" in refused("sweep", "grid.toml", "--out", "mine", *more)
+            assert "is a file, not a folder" in refused("sweep", "grid.toml", "--out", "grid.toml", *more)
         assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
@@ -166,6 +175,9 @@ class TestQuery:
         assert "mean_field_loss" in out
         assert "noise_variance_mean_square" in out
 
+    def test_turns_rows_into_columns(self, run):
+        assert "0.25" in run("query", "PIVOT trained ON ratio USING min(loss) GROUP BY probability")[1]
+
     @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
     def test_saves_rows(self, run, refused, tmp_path, suffix):
         code, out, _ = run("query", "SELECT ratio, loss FROM trained ORDER BY loss", "--save", f"found{suffix}")
@@ -180,12 +192,22 @@ class TestQuery:
             (["SELEC"], "the query is not valid: Parser Error"),
             (["SELECT * FROM rugs"], "Table with name rugs does not exist"),
             (["SELECT nothing FROM trained"], "(tables: trained)"),
+            ([""], "the query must end with a SELECT, got none"),
+            (["-- SELECT 1"], "the query must end with a SELECT, got none"),
+            (["CREATE TABLE mine AS SELECT 1"], "the query must end with a SELECT, got CREATE"),
+            (["COPY trained TO 'mine.csv'"], "the query must end with a SELECT, got COPY"),
+            (["COPY trained TO 'mine.csv'; SELECT 1"], "disabled by configuration"),
+            (["ATTACH 'mine.db'; SELECT 1"], "disabled"),
+            (["SET enable_external_access = true; SELECT 1"], "the configuration has been locked"),
+            (["SELECT * FROM read_text('grid.toml')"], "disabled"),
+            (["SELECT * FROM tables"], "Table with name tables does not exist"),
             (["SELECT 1", "--out", "none"], "none must hold measured cells, but there are none"),
             (["SELECT 1", "--save", "rows.xlsx"], "`save` must end in .parquet or .csv, got rows.xlsx"),
         ],
     )
-    def test_bad_input(self, refused, arguments, message):
+    def test_bad_input(self, refused, tmp_path, arguments, message):
         assert message in refused("query", *arguments)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["grid.toml", "runs"]
 
 
 @pytest.mark.parametrize("command", ["sweep", "query"])

@@ -74,6 +74,7 @@ def test_a_whole_number_is_a_probability_too(write):
         ),
         ("[cells]", "thread = 2\n[cells]", r"`thread` must be one of .*; did you mean threads\?"),
         ("[cells]", "threads = 0\n[cells]", "`threads` is not valid, got 0"),
+        ("[cells]", "threads = 1000000\n[cells]", "`threads` is not valid, got 1000000: .* equal to 1024"),
         ("[cells]", "threads = true\n[cells]", "`threads` is not valid, got True"),
         ('"trained"', '"traned"', r"`measure` must be one of trained, rug, got 'traned'; did you mean trained\?"),
         ('measure = "trained"', "", "`measure` is missing"),
@@ -95,6 +96,12 @@ def test_a_whole_number_is_a_probability_too(write):
         ("= 0.1", "= { log = [0.1], count = 3 }", "`cells.probability.log` is not valid"),
         ("= 0.1", "= { log = [0.1, 1] }", "`cells.probability.count` is missing"),
         ("= 0.1", "= { linear = [0.1, 1], count = 1 }", "`cells.probability.count` is not valid, got 1"),
+        ("= 0.1", "= { linear = [0.1, 1], count = 1000000000 }", "count` is not valid, got 1000000000: .* to 100000"),
+        (
+            "= 0.1",
+            "= { linear = [0.1, 1], count = 1000 }\nseed = { linear = [0, 999], count = 1000 }",
+            "`cells` must have at most 100000 cells, got 1000000: take fewer values",
+        ),
         ("= 0.1", "= { log = [0.1, 1], counts = 3 }", r"`cells.probability.counts` must be .*; did you mean count\?"),
         ("= 0.1", "= { from = 0.1 }", "`cells.probability` must be a value, a list, or a range"),
         ("ratio = 0.5", "", "`cells` must have either n_hidden or ratio"),
@@ -119,6 +126,13 @@ def test_what_is_no_sweep_is_explained(write, old, new, message):
     assert "\n" not in str(caught.value) or "TOML" in message
 
 
+@pytest.mark.parametrize("cells", ["3", "[]", "[1]"])
+def test_cells_that_are_no_tables_are_explained(write, cells):
+    path = write(f'measure = "trained"\ncells = {cells}\n')
+    with pytest.raises(ValueError, match=r"`cells` must be a table of axes, \[cells\], or several, \[\[cells\]\], got"):
+        read_sweep(path)
+
+
 def test_a_rug_needs_an_active_feature(write):
     with pytest.raises(ValueError, match=r"`probability` must be in \[0.0625, 1\], got 0.05: a sample must have"):
         read_sweep(write(GRID.replace('"trained"', '"rug"').replace("= 0.1", "= 0.05")))
@@ -140,5 +154,5 @@ def test_slurm_jobs(write):
         ('memory = "8GB"', "", "`memory` is missing"),
         ('["module load python"]', "[1]", r"`prologue` is not valid, got 1"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=f"grid.toml: {message}"):
             read_slurm(write(text.replace(old, new)))

@@ -120,6 +120,13 @@ def moods(tmp_path):
     return (Moody(0), Moody(1, str(tmp_path / "flag")), Moody(2))
 
 
+@pytest.mark.parametrize("executor", [Embedded(), LocalWorkers(1)])
+def test_a_device_that_is_not_there_is_refused_at_once(store, moods, executor):
+    with pytest.raises(ValueError, match="`device` must be one that is there, got 'nowhere'"):
+        run_sweep(Sweep(moods, device="nowhere"), store, executor)
+    assert not store.root.exists()
+
+
 class TestErrors:
     def test_are_recorded_and_do_not_stop_the_others(self, store, moods, complete):
         result = complete(store, *moods)
@@ -179,6 +186,15 @@ class TestClusters:
             run_sweep(Sweep(naps("log", 1, 0)), store, RemoteScheduler("tcp://127.0.0.1:9"))
         with pytest.raises(OSError, match="a scheduler file must be at"):
             run_sweep(Sweep(naps("log", 1, 0)), store, RemoteScheduler(tmp_path / "none.json"))
+
+    @pytest.mark.parametrize("where", ["nonsense", "tcp://10.0.0.1", "bogus://10.0.0.1:8786", ""])
+    def test_that_can_be_nowhere(self, where):
+        with pytest.raises(ValueError, match=r"`scheduler` must be an address such as tcp://10\.0\.0\.1:8786, got"):
+            RemoteScheduler(where)
+
+    @pytest.mark.parametrize("where", ["10.0.0.1:8786", "tls://node-1:8786", "tcp://[::1]:8786"])
+    def test_that_may_be_somewhere(self, where):
+        assert RemoteScheduler(where).where == where
 
     def test_scheduler_file(self, store, scheduler, tmp_path, moods):
         import json
@@ -324,7 +340,11 @@ class TestPlan:
 
     @pytest.mark.parametrize(
         ("changes", "message"),
-        [({"cells": ()}, "`cells` must hold at least one cell"), ({"threads": 0}, "`threads` must be")],
+        [
+            ({"cells": ()}, "`cells` must hold at least one cell"),
+            ({"threads": 0}, "`threads` must be"),
+            ({"threads": 1025}, r"in \[1, 1024\]"),
+        ],
     )
     def test_refuses_what_is_no_sweep(self, changes, message):
         with pytest.raises(ValueError, match=message):

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    import torch
-
     from superposition.features import SparseFeatures
     from superposition.sweeps import Executor
 
@@ -19,6 +17,7 @@ Share = Annotated[float, tyro.conf.arg(metavar="(0,1]")]
 OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="(0,1]")]
 Shares = Annotated[tuple[float, ...], tyro.conf.arg(metavar="(0,1] ...")]
 Count = Annotated[int, tyro.conf.arg(metavar="N")]
+OptionalCount = Annotated[int | None, tyro.conf.arg(metavar="N")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,29 +32,11 @@ class Command(abc.ABC):
         """Does it and returns the exit code."""
 
 
-def device_of(name: str) -> "torch.device":
-    """Returns a torch device that is there.
-
-    Raises:
-        ValueError: It is not.
-    """
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"`device` must be one that is there, got {name!r}: {str(error).splitlines()[0].split('. ')[0]}"
-        ) from None
-    return device
-
-
 @dataclass(frozen=True, kw_only=True)
 class Spread(Command):
     """Options that say where cells are measured."""
 
-    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    workers: OptionalCount = None
     """Run in this many processes of this machine, on GPUs one each; in this process if not given."""
     scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
     """Run on the Dask scheduler at this address, such as tcp://10.0.0.1:8786."""
@@ -66,6 +47,7 @@ class Spread(Command):
 
     def executor(self, device: str) -> "Executor":
         """Returns the executor that the options name; a device of this machine must be there."""
+        from superposition._devices import device_of
         from superposition.sweeps import Embedded, LocalWorkers, RemoteScheduler
         from superposition.sweeps.description import read_slurm
 
@@ -82,25 +64,23 @@ class Spread(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sized(Command):
-    """Options that say how large a model is and what it sees."""
+class Narrowed(Command):
+    """Options that say how narrow a model's bottleneck is and what it sees."""
 
-    n_features: Annotated[int, tyro.conf.arg(metavar="N")]
-    """Number of features, ≥ 1."""
     ratio: OptionalShare = None
     """n_hidden / n_features; n_hidden is rounded to a whole number. Give this or --n-hidden."""
-    n_hidden: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    n_hidden: OptionalCount = None
     """Width of the bottleneck, in [1, n_features]."""
     probability: Share
     """Probability that a feature is active."""
-    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    seed: Count = 0
     """Seed of all randomness, ≥ 0."""
 
-    def width(self) -> int:
+    def width_of(self, n_features: int) -> int:
         """Returns n_hidden from whichever option was given."""
         from superposition import _checks
 
-        n_features = _checks.whole_number("n_features", self.n_features)
+        _checks.whole_number("n_features", n_features)
         if (self.ratio is None) == (self.n_hidden is None):
             raise ValueError("exactly one of --ratio and --n-hidden must be given")
         if self.ratio is None:
@@ -109,6 +89,18 @@ class Sized(Command):
         if n_hidden < 1:
             raise ValueError(f"`ratio` must leave at least one hidden dimension, got {self.ratio:g} of {n_features}")
         return n_hidden
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sized(Narrowed):
+    """Options that say how large a model is and what it sees."""
+
+    n_features: Count
+    """Number of features, ≥ 1."""
+
+    def width(self) -> int:
+        """Returns n_hidden from whichever option was given."""
+        return self.width_of(self.n_features)
 
     def features(self) -> "SparseFeatures":
         """Returns the features."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import tyro
 
-from superposition.cli.command import FAILED, INTERRUPTED, Command, Sized, device_of
+from superposition.cli.command import FAILED, INTERRUPTED, Command, Sized
 from superposition.cli.tables import (
     interference_table,
     loss_table,
@@ -58,6 +58,7 @@ class Train(Sized):
 
     def run(self) -> int:
         """Trains, saves and prints a summary."""
+        from superposition._devices import device_of
         from superposition.training import TrainingConfig
         from superposition.training.ranks import Ranks, launched
 

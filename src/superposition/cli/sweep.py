@@ -38,11 +38,13 @@ class Sweep(Spread):
 
     def run(self) -> int:
         """Plans, measures, and shows what is stored."""
+        from superposition import _checks
         from superposition.sweeps import Plan, SchedulerLostError, Store, read_sweep, run_sweep
 
+        _checks.whole_number("retries", self.retries, low=0)
         sweep, store = read_sweep(self.sweep), Store(self.out)
         executor = self.executor(sweep.device)
-        store.check_format()
+        store.check_place()
         plan = Plan.of(sweep, store)
         print(f"{len(plan.cells)} cells: {plan.done} done, {plan.left} left", flush=True)
         if self.dry_run:

@@ -10,7 +10,8 @@ import numpy as np
 import pydantic
 
 _Ends = Annotated[list[float], pydantic.Field(min_length=2, max_length=2)]
-_Count = Annotated[int, pydantic.Field(ge=2)]
+MOST_CELLS = 100_000
+_Count = Annotated[int, pydantic.Field(ge=2, le=MOST_CELLS)]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Annotated, Any, get_type_hints
 
 import pydantic
 
-from superposition.sweeps.axes import Place, axis, check_names, nearest, validated
+from superposition.sweeps.axes import MOST_CELLS, Place, axis, check_names, nearest, validated
 from superposition.sweeps.cell import Cell
 from superposition.sweeps.executors import SlurmJobs
 from superposition.sweeps.rug import RugCell
-from superposition.sweeps.sweep import Sweep
+from superposition.sweeps.sweep import MOST_THREADS, Sweep
 from superposition.sweeps.trained import TrainedCell
 
 MEASURES: dict[str, type[TrainedCell] | type[RugCell]] = {cell.measure: cell for cell in (TrainedCell, RugCell)}
@@ -21,8 +22,8 @@ MEASURES: dict[str, type[TrainedCell] | type[RugCell]] = {cell.measure: cell for
 
 class _File(pydantic.BaseModel, extra="forbid", strict=True):
     measure: str
-    cells: dict[str, Any] | list[dict[str, Any]]
-    threads: Annotated[int, pydantic.Field(ge=1)] = 1
+    cells: Any
+    threads: Annotated[int, pydantic.Field(ge=1, le=MOST_THREADS)] = 1
     device: str = "cpu"
 
 
@@ -41,6 +42,8 @@ def read_sweep(path: str | Path) -> Sweep:
         near = nearest(file.measure, list(MEASURES))
         raise place.at("measure").refuse(f"must be one of {', '.join(MEASURES)}, got {file.measure!r}{near}")
     grids = file.cells if isinstance(file.cells, list) else [file.cells]
+    if not grids or not all(isinstance(grid, dict) for grid in grids):
+        raise place.at("cells").refuse(f"must be a table of axes, [cells], or several, [[cells]], got {file.cells!r}")
     cells = (cell for grid in grids for cell in _cells(MEASURES[file.measure], grid, place.at("cells")))
     return Sweep(tuple(cells), threads=file.threads, device=file.device)
 
@@ -61,7 +64,10 @@ def read_slurm(path: str | Path) -> SlurmJobs:
     # TOML has lists where Python has tuples.
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     values = {name: validated(hints[name], value, place.at(name)) for name, value in plain.items()}
-    return SlurmJobs(**values)
+    try:
+        return SlurmJobs(**values)
+    except ValueError as error:
+        raise place.refuse(str(error)) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -84,6 +90,8 @@ def _cells(kind: type[TrainedCell] | type[RugCell], grid: Mapping[str, Any], pla
         if field.default is dataclasses.MISSING and field.name not in (*grid, "n_hidden"):
             raise place.at(field.name).refuse("is missing")
     axes = {name: axis(value, types.get(name, float), place.at(name)) for name, value in grid.items()}
+    if (n_cells := math.prod(map(len, axes.values()))) > MOST_CELLS:
+        raise place.refuse(f"must have at most {MOST_CELLS} cells, got {n_cells}: take fewer values of some axes")
     for point in itertools.product(*axes.values()):
         values = dict(zip(axes, point, strict=True))
         if "ratio" in values:

@@ -50,7 +50,7 @@ def run_sweep(
 
     Raises:
         FileExistsError: Another sweep is at work on the store, or its folder holds something else.
-        ValueError: The store was written by another version.
+        ValueError: The store was written by another version, or the device is not there.
         OSError: The store cannot be written, or the executor cannot be reached.
         KeyboardInterrupt: On SIGINT, after checkpoints are written.
     """

@@ -8,6 +8,8 @@ from superposition.sweeps.cell import BatchCell, Cell
 from superposition.sweeps.store import Store
 from superposition.sweeps.unit import Unit, unfinished_batches
 
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -17,11 +19,11 @@ class Sweep:
 
     Args:
         cells: Any cells, in the order in which they are measured; repetitions count once.
-        threads: Threads of the numerical libraries in each process, ≥ 1.
+        threads: Threads of the numerical libraries in each process, in [1, 1024].
         device: Torch device, such as cpu or cuda.
 
     Raises:
-        ValueError: There is no cell, or `threads` is not a positive number.
+        ValueError: There is no cell, or `threads` is out of range.
     """
 
     cells: tuple[Cell, ...]
@@ -32,7 +34,7 @@ class Sweep:
         if not self.cells:
             raise ValueError("`cells` must hold at least one cell, got none")
         object.__setattr__(self, "cells", tuple({cell.key: cell for cell in self.cells}.values()))
-        _checks.whole_number("threads", self.threads)
+        _checks.whole_number("threads", self.threads, high=MOST_THREADS)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from superposition import _checks
+from superposition._devices import device_of
 from superposition.sweeps.executors import deaf
 from superposition.sweeps.executors.cluster import NO_DASHBOARD, ClusterExecutor, client_of
 from superposition.sweeps.unit import Unit
@@ -35,10 +36,15 @@ class LocalWorkers(ClusterExecutor):
 
     @contextlib.contextmanager
     def connect(self, unit: Unit) -> "Iterator[Client]":
-        """Starts a scheduler in this process and the workers, and stops them in the end."""
+        """Starts a scheduler in this process and the workers, and stops them in the end.
+
+        Raises:
+            ValueError: The device is not there, or there are fewer GPUs than workers.
+        """
         import dask
         from distributed import Nanny, Scheduler, SpecCluster
 
+        device_of(unit.device)
         options: dict[str, Any] = {
             "nthreads": 1,
             "memory_limit": 0,  # what a cell needs it gets; a limit would kill workers and hide why

@@ -1,6 +1,7 @@
 """Units of work on a Dask cluster that is there already."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _SECONDS = 10
+_ADDRESS = re.compile(r"((tcp|tls|wss?|ucxx?)://)?[^/\s]+:\d+")
 
 
 @final
@@ -22,9 +24,16 @@ class RemoteScheduler(ClusterExecutor):
 
     Args:
         where: Its address, such as tcp://10.0.0.1:8786, or the scheduler file that it wrote.
+
+    Raises:
+        ValueError: It is no address.
     """
 
     where: str | Path
+
+    def __post_init__(self) -> None:
+        if isinstance(self.where, str) and not _ADDRESS.fullmatch(self.where):
+            raise ValueError(f"`scheduler` must be an address such as tcp://10.0.0.1:8786, got {self.where!r}")
 
     @contextlib.contextmanager
     def connect(self, unit: Unit) -> "Iterator[Client]":  # noqa: ARG002
