@@ -448,11 +448,19 @@ class TestBadInput:
             (["rug", "--n-features", "100", "--ratio", "0.5", "--probability", "0.1"], "use 64 or 128"),
             (["diagnose", "/nowhere"], "config.json is not there"),
             (["reproduce", "--figures", "16"], "`figures` must be among 1, 2, 3,"),
+            (
+                ["reproduce", "--figures"],
+                "`figures` must have at least one name, got none: leave the option out for all",
+            ),
             (["train", "--config", "/nowhere.toml"], "`config` must be a readable file"),
             (["theory", "--ratio", "--probability", "0.1"], "must come with at least one value of --ratio"),
             (["theory", "--ratio", "x", "--probability", "0.1"], "ratio"),
             ([*TRAIN, "--batch-size", "9" * 20], "`batch_size` must be a whole number in [1, 2147483647]"),
-            (["nonsense"], "nonsense"),
+            (["nonsense"], "superposition: Unrecognized options: nonsense"),
+            (
+                ["train", "--protocol", "best"],
+                "superposition: invalid choice 'best' for argument '--protocol'. Expected",
+            ),
         ],
     )
     def test_is_one_line_that_names_the_value(self, capsys, arguments, message):

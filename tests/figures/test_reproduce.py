@@ -72,6 +72,19 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path):
     assert (tmp_path / "results").read_text() == "mine"
 
 
+def test_the_store_of_a_sweep_is_refused(tmp_path):
+    (tmp_path / "store.json").write_text(json.dumps({"format": 1, "version": "0"}))
+    with pytest.raises(FileExistsError, match="is the store of a sweep: choose another folder"):
+        reproduce(FIGURES[:1], TINY, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["store.json"]
+
+
+def test_what_is_refused_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="`device` must be one that is there"):
+        reproduce(MADE[:3], TINY, tmp_path / "new" / "results", device="nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_figure_2_and_the_maps_share_their_models():
     quick = PRESETS["quick"]
     shared = quick.map_cells()

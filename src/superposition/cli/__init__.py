@@ -94,9 +94,9 @@ def _read(arguments: list[str]) -> Any:
 
 
 def _squeezed(box: str) -> str:
-    """Returns the parser's boxed message as one line."""
-    lines = (line.strip(" │╭╮╰╯─") for line in box.splitlines())
-    return " ".join(line for line in lines if line)
+    """Returns the parser's boxed message as one line, without the title of the box, which it repeats."""
+    lines = [line.strip(" │╭╮╰╯─") for line in box.splitlines()]
+    return " ".join(line for line in lines[1:] if line.strip("-"))  # of which rules are made on plain terminals
 
 
 def _config_path(arguments: list[str]) -> Path | None:

@@ -19,7 +19,7 @@ class Reproduce(Spread):
     Exit code 0 means that everything was made; a claim that does not hold is a result, and is reported.
     """
 
-    figures: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="(all)")] = ()
+    figures: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(all)")] = None
     """Which figures: 1 to 15 of The Persian Rug, A1 to A6 nonlinear compression, D1 to D3 decoders, T1 the theory, T2
     training by three protocols, T3 where training beats the rug; all if not given."""
     preset: Literal["quick", "laptop", "reference", "paper"] = "quick"
@@ -40,7 +40,9 @@ class Reproduce(Spread):
         from superposition.sweeps import SchedulerLostError
 
         by_name = {figure.name: figure for figure in FIGURES}
-        names = self.figures or tuple(by_name)
+        names = tuple(by_name) if self.figures is None else self.figures
+        if not names:
+            raise ValueError("`figures` must have at least one name, got none: leave the option out for all")
         for name in names:
             if name not in by_name:
                 raise ValueError(f"`figures` must be among {', '.join(by_name)}, got {name}")

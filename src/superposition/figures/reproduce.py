@@ -56,7 +56,7 @@ def reproduce(
         device: Torch device on which they are.
 
     Raises:
-        FileExistsError: The folder holds a figure of another preset.
+        FileExistsError: The folder holds a figure of another preset, or is the store of a sweep.
         RuntimeError: A cell could not be measured; the message says why.
         ValueError: With `redraw`, a table is missing or damaged.
         OSError: The folder cannot be written.
@@ -64,6 +64,8 @@ def reproduce(
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file, not a folder: choose another place")
+    if Store(folder).exists:
+        raise FileExistsError(f"{folder} is the store of a sweep: choose another folder")
     for figure in figures:
         _refuse_other_preset(_stem(folder, figure).with_suffix(".json"), preset)
     store = Store(folder / "cells")
