@@ -49,7 +49,14 @@ def test_learning_from_the_construction(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--levels", "0"), "`levels` must be a whole number of at least 1, got 0"),
+        (("--levels", "0"), "`levels` must be a whole number in [1, 1024], got 0"),
+        (("--levels", "100000000"), "`levels` must be a whole number in [1, 1024], got 100000000"),
+        (("--seed", "-1"), "`seed` must be a whole number of at least 0, got -1"),
+        (("--neurons", "36"), "--neurons must come with --learn"),
+        (("--runs", "3"), "--runs must come with --learn"),
+        (("--start", "construction"), "--start must come with --learn"),
+        (("--n-steps", "30"), "--n-steps must come with --learn"),
+        (("--learn", "--start", "construction", "--runs", "3"), "--runs must come without --start construction"),
         (("--ramp", "0"), "`ramp` must be in (0, 0.333333], got 0: a ramp cannot be wider than a segment, 1/3"),
         (("--ramp", "0.4"), "`ramp` must be in (0, 0.333333], got 0.4"),
         (("--ramp", "nan"), "`ramp` must be in"),

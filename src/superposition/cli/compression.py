@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
-from superposition.cli.command import FAILED, Command, Count
+from superposition.cli.command import FAILED, Command, Count, OptionalCount
+from superposition.cli.quantities import option
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 # A loss below is zero but for rounding.
 _ROUNDING = 1e-25
+# Networks of more are not read in seconds.
+_MOST_LEVELS = 1024
+# Options of learning from random weights, and of all learning.
+_OF_RUNS = {"neurons": 36, "depth": 1, "runs": 16}
+_OF_LEARNING = ("start", *_OF_RUNS, "n_steps", "learning_rate")
 
 
 @final
@@ -26,7 +32,7 @@ class Compress(Command):
     """
 
     levels: Count = 3
-    """Levels Z of the quantised dimension, ≥ 1."""
+    """Levels Z of the quantised dimension, in [1, 1024]."""
     ramp: Annotated[float, tyro.conf.arg(metavar="(0,1]")] = 0.1
     """Width ε of the ramp in the place of each jump, at most a segment."""
     units: Literal["input", "segment"] = "input"
@@ -35,16 +41,17 @@ class Compress(Command):
     """Where ramps lie; guarded: the encoder leaves gaps between levels for the ramps of the decoder."""
     learn: bool = False
     """Train networks 2 → h … → 1 → h … → 2 instead."""
-    start: Literal["random", "construction"] = "random"
-    """With --learn: initial weights; construction: the network of fewest neurons of the scheme above."""
-    neurons: Count = 36
-    """With --learn from random weights: ReLUs of encoder and decoder, a multiple of 2 · depth."""
-    depth: Count = 1
-    """With --learn from random weights: hidden layers of the encoder, and of the decoder."""
-    runs: Count = 16
-    """With --learn from random weights: number of networks."""
-    n_steps: Count = 4000
-    """With --learn: training steps of 256 samples."""
+    start: Literal["random", "construction"] | None = None
+    """With --learn: initial weights, random if not given; construction: the network of fewest neurons of the scheme
+    above."""
+    neurons: OptionalCount = None
+    """With --learn from random weights: ReLUs of encoder and decoder, a multiple of 2 · depth; 36 if not given."""
+    depth: OptionalCount = None
+    """With --learn from random weights: hidden layers of the encoder, and of the decoder; 1 if not given."""
+    runs: OptionalCount = None
+    """With --learn from random weights: number of networks; 16 if not given."""
+    n_steps: OptionalCount = None
+    """With --learn: training steps of 256 samples; 4000 if not given."""
     learning_rate: Annotated[float | None, tyro.conf.arg(metavar="X")] = None
     """With --learn: peak rate of Adam; 0.03 by depth, or 0.001 from the construction, if not given."""
     seed: Count = 0
@@ -52,13 +59,26 @@ class Compress(Command):
 
     def run(self) -> int:
         """Builds or trains, and prints."""
+        from superposition import _checks
         from superposition.compression import QuantizedPair
 
+        self._refuse_idle()
+        _checks.whole_number("levels", self.levels, high=_MOST_LEVELS)
+        _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1)
         scheme = QuantizedPair(self.levels, self.ramp, self.units, self.alignment)
         if self.learn:
             return self._learn(scheme)
         _show_scheme(scheme)
         return 0
+
+    def _refuse_idle(self) -> None:
+        """Raises ValueError for an option that would have no effect."""
+        given = [name for name in _OF_LEARNING if getattr(self, name) is not None]
+        if given and not self.learn:
+            raise ValueError(f"{option(given[0])} must come with --learn: nothing is trained without it")
+        idle = [name for name in given if name in _OF_RUNS]
+        if idle and self.start == "construction":
+            raise ValueError(f"{option(idle[0])} must come without --start construction, which has one network")
 
     def _learn(self, scheme: "QuantizedPair") -> int:
         from superposition import _checks
@@ -67,27 +87,28 @@ class Compress(Command):
         from superposition.features import SparseFeatures
 
         pair, constructed = SparseFeatures(2, 1.0), self.start == "construction"
-        for name in ("neurons", "depth", "runs"):
-            _checks.whole_number(name, getattr(self, name))
-        if self.neurons % (2 * self.depth):
-            raise ValueError(f"`neurons` must be a multiple of {2 * self.depth}, 2 · depth, got {self.neurons}")
-        given = self.learning_rate
-        rate = given if given is not None else 1e-3 if constructed else 0.03 / self.depth
-        learning = Learning(n_steps=self.n_steps, learning_rate=rate)
+        given = {**_OF_RUNS, **{name: n for name in _OF_RUNS if (n := getattr(self, name)) is not None}}
+        neurons, depth, runs = (_checks.whole_number(name, value) for name, value in given.items())
+        if neurons % (2 * depth):
+            raise ValueError(f"`neurons` must be a multiple of {2 * depth}, 2 · depth, got {neurons}")
+        rate = self.learning_rate
+        if rate is None:
+            rate = 1e-3 if constructed else 0.03 / depth
+        learning = Learning(n_steps=4000 if self.n_steps is None else self.n_steps, learning_rate=rate)
         with Display() as display:
             if constructed:
                 network = scheme.to_network("minimal")
                 found = learn_from([network], pair, learning=learning, seed=self.seed, report=display.task("training"))
             else:
-                hidden = [self.neurons // (2 * self.depth)] * self.depth
+                hidden = [neurons // (2 * depth)] * depth
                 found = learn(
                     pair,
                     (2, *hidden, 1),
                     (1, *hidden, 2),
-                    n_runs=self.runs,
+                    n_runs=runs,
                     learning=learning,
                     seed=self.seed,
-                    report=display.task(f"training {self.runs} networks"),
+                    report=display.task(f"training {runs} networks"),
                 )
         if not all(isfinite(loss.value) for loss in found.losses):
             print(
