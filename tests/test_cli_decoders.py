@@ -47,9 +47,20 @@ def test_decode_a_saved_model(capsys, tmp_path):
     assert code == 0
     assert "OAMP" in out
     assert str(tmp_path) in out
-    code, _, err = run(capsys, *DECODE[:2], "512", *DECODE[3:], "--model", str(tmp_path))
-    assert code == 2
-    assert "`model` must have n_features = 512 and n_hidden = 256, got 256 and 128" in err
+    short = ("decode", "--probability", "0.05", "--n-samples", "20", "--decoders", "oamp", "--model", str(tmp_path))
+    for sizes in ((), ("--n-features", "256"), ("--n-hidden", "128"), ("--ratio", "0.5")):
+        code, out, _ = run(capsys, *short, *sizes)
+        assert code == 0
+        assert "n = 256, n_hidden = 128" in " ".join(out.split())  # the title is as long as the path
+    for sizes, wanted in (
+        (("--n-features", "512"), (512, 128)),
+        (("--n-features", "512", "--ratio", "0.5"), (512, 256)),
+        (("--n-hidden", "64"), (256, 64)),
+        (("--ratio", "0.25"), (256, 64)),
+    ):
+        code, _, err = run(capsys, *short, *sizes)
+        assert code == 2
+        assert f"`model` must have n_features = {wanted[0]} and n_hidden = {wanted[1]}, got 256 and 128" in err
 
 
 def test_sensing_shows_the_numbers_of_the_library(capsys):
@@ -73,6 +84,7 @@ def test_sensing_shows_the_numbers_of_the_library(capsys):
         ((*DECODE, "--noise", "-1"), "`noise` must be finite and not negative, got -1"),
         ((*DECODE, "--decoders"), "decoders"),
         ((*DECODE, "--n-samples", "0"), "`n_samples` must be a whole number of at least 1, got 0"),
+        (("decode", "--ratio", "0.5", "--probability", "0.1"), "--n-features must be given, or --model"),
         (("decode", "--n-features", "100", "--ratio", "0.5", "--probability", "0.1"), "must be a power of two"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
-from superposition.cli.command import FAILED, Command, Count, Sized
+from superposition.cli.command import FAILED, Command, Count, Narrowed, OptionalCount
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _DEFAULT: tuple[Name, ...] = ("relu", "jumprelu", "trec", "topk", "bayes", "orac
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Decode(Sized):
+class Decode(Narrowed):
     """Decode fresh samples by several decoders; print the loss of each, its theory, its time.
 
     relu, jumprelu, gated, trec (ProLU), topk and batchtopk are fitted first. bayes and oracle (which knows whether its
@@ -31,6 +31,8 @@ class Decode(Sized):
     oamp are the algorithms of those names.
     """
 
+    n_features: OptionalCount = None
+    """Number of features, ≥ 1; with --model, this and the width are the model's if not given."""
     encoder: Literal["rug", "gaussian", "harmonic"] = "rug"
     """rug: rows of a Hadamard matrix, by fast transforms; gaussian: independent entries; harmonic: rows of a Fourier
     matrix."""
@@ -49,8 +51,10 @@ class Decode(Sized):
         """Prints the table."""
         from superposition import _checks, theory
         from superposition.decoders import compare_decoders, fit_decoder
+        from superposition.features import SparseFeatures
 
-        features, encoder = self.features(), self._encoder()
+        encoder = self._encoder()
+        features = SparseFeatures(encoder.n_features, self.probability)
         noise = float(_checks.finite("noise", self.noise, non_negative=True)) ** 2
         if not self.decoders:
             raise ValueError("`decoders` must have at least one name")
@@ -89,29 +93,40 @@ class Decode(Sized):
         return 0 if all(result.loss.value < float("inf") for result in found) else FAILED
 
     def _encoder(self) -> "Encoder":
-        from superposition.models import DenseEncoder, PersianRug, encoder_of, load
+        from superposition.models import DenseEncoder, PersianRug, encoder_of
 
-        width = self.width()
         if self.model is not None:
-            encoder = encoder_of(load(self.model))
-            if (encoder.n_features, encoder.n_hidden) != (self.n_features, width):
-                raise ValueError(
-                    f"`model` must have n_features = {self.n_features} and n_hidden = {width}, got "
-                    f"{encoder.n_features} and {encoder.n_hidden} in {self.model}"
-                )
-            return encoder
+            return self._saved_encoder(self.model)
+        if self.n_features is None:
+            raise ValueError("--n-features must be given, or --model, which has it")
+        n_features, width = self.n_features, self.width_of(self.n_features)
         match self.encoder:
             case "rug":
-                return encoder_of(PersianRug.draw(self.n_features, width, seed=self.seed))
+                return encoder_of(PersianRug.draw(n_features, width, seed=self.seed))
             case "gaussian":
-                return DenseEncoder.gaussian(self.n_features, width, seed=self.seed)
+                return DenseEncoder.gaussian(n_features, width, seed=self.seed)
             case "harmonic":
-                return DenseEncoder.harmonic(self.n_features, width, seed=self.seed)
+                return DenseEncoder.harmonic(n_features, width, seed=self.seed)
+
+    def _saved_encoder(self, folder: Path) -> "Encoder":
+        """Returns the encoder of a saved model; raises ValueError if it contradicts a size that was given."""
+        from superposition.models import encoder_of, load
+
+        encoder = encoder_of(load(folder))
+        n_features = encoder.n_features if self.n_features is None else self.n_features
+        has_width = self.ratio is not None or self.n_hidden is not None
+        width = self.width_of(n_features) if has_width else encoder.n_hidden
+        if (encoder.n_features, encoder.n_hidden) != (n_features, width):
+            raise ValueError(
+                f"`model` must have n_features = {n_features} and n_hidden = {width}, got "
+                f"{encoder.n_features} and {encoder.n_hidden} in {folder}"
+            )
+        return encoder
 
     def _decoder(self, name: Name, encoder: "Encoder", noise: float) -> "Decoder":
         from superposition import decoders
 
-        k = min(encoder.n_hidden, max(1, round(self.probability * self.n_features)))
+        k = min(encoder.n_hidden, max(1, round(self.probability * encoder.n_features)))
         match name:
             case "relu":
                 return decoders.ReLU()

@@ -70,6 +70,7 @@ def train(
     Raises:
         ValueError: Sizes do not match, or a tied protocol gets a model that is not, or the folder's unfinished run is
             another one or damaged.
+        TypeError: The model is no Autoencoder.
         FileExistsError: The folder holds a finished run, or an unfinished one and `resume` is false.
         KeyboardInterrupt: On SIGINT, after the checkpoint is written.
 
@@ -141,6 +142,7 @@ def train_many(
 
     Raises:
         ValueError: No model, or sizes do not match, or the checkpoints are of other runs or damaged.
+        TypeError: A model is no Autoencoder.
         KeyboardInterrupt: On SIGINT, after the checkpoint is written.
     """
     if progress is True:
@@ -167,7 +169,9 @@ def train_many(
 
 
 def _check_start(model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> None:
-    """Raises ValueError for a model that cannot be trained so."""
+    """Raises ValueError for a model that cannot be trained so, TypeError for one that is no Autoencoder."""
+    if not isinstance(model, Autoencoder):
+        raise TypeError(f"`model` must be an Autoencoder, got {type(model).__name__}: fit_rug fits a PersianRug")
     check_same_width(model, features)
     if config.tied and not torch.equal(model.W_dec, model.W_enc.T):
         raise ValueError("`model` must start with W_dec = W_enc.T to be trained tied: use initialization='tied'")
