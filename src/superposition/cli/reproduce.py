@@ -24,8 +24,8 @@ class Reproduce(Spread):
     training by three protocols, T3 where training beats the rug; all if not given."""
     preset: Literal["quick", "laptop", "reference", "paper"] = "quick"
     """quick: n = 128 and 512, ten minutes on two cores; laptop: the paper's grid at n = 128, coarser at 1024, an hour;
-    reference: all sizes up to 8192 and both protocols, a night; paper: all grids whole, for a cluster. Interrupt at any
-    time: the same command goes on."""
+    reference: all sizes up to 8192 and both protocols, three hours; paper: all grids whole, for a cluster. Interrupt at
+    any time: the same command goes on."""
     out: Path = Path("results")
     """Folder of the results; models that are there already are not trained again."""
     device: str = "cpu"

@@ -8,7 +8,7 @@ import pyarrow as pa
 from superposition._checks import FloatArray
 from superposition.diagnostics import predicted_symmetry, symmetry
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, rows
+from superposition.figures.base import Check, Figure, column, provenance, rows
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell, stored_run
 from superposition.theory import symmetric_optimum
@@ -63,7 +63,7 @@ class Figure3(Figure):
             *({"quantity": "bias", "row": i, "column": None, "value": v} for i, v in enumerate(bias)),
             *({"quantity": name, "row": None, "column": None, "value": float(v)} for name, v in scalars.items()),
         ]
-        return pa.Table.from_pylist(records)
+        return pa.Table.from_pylist([record | provenance(run.row) for record in records])
 
     def checks(self, table: pa.Table) -> list[Check]:
         """Checks the numbers of the paper's caption, and the loss beside the prediction."""
