@@ -28,8 +28,8 @@ class Figure3(Figure):
     caption = (
         "The first 30 × 30 entries of W = W_dec W_enc and of the bias of a model trained at p = 4.5% and ratio "
         "1/4, and the spread of all its diagonal and bias entries. One value on the diagonal, one bias, and "
-        "off-diagonals of a like distribution in every row: a statistical permutation symmetry. Titles give mean ± "
-        "standard deviation over features."
+        "off-diagonals of a like distribution in every row: a statistical permutation symmetry. Titles give the mean "
+        "and standard deviation over features."
     )
 
     def cells(self, preset: Preset) -> list[TrainedCell]:
