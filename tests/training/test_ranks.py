@@ -35,6 +35,8 @@ with launched(device) as device:
         open(f"{folder}-rank-{rank}-stopped", "x").close()
     else:
         save(model, folder + f"-rank-{rank}")
+# Threads of torch's may outlive the group for a moment, and abort a process whose interpreter has ended meanwhile.
+os._exit(0)
 """
 
 

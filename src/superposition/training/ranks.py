@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import torch
@@ -62,7 +63,7 @@ class Ranks:
         """Returns the highest of the numbers that the processes give."""
         if self.size == 1:
             return number
-        found = torch.tensor(number, device=self.device)
+        found = _number(self.device).fill_(number)
         distributed.all_reduce(found, op=distributed.ReduceOp.MAX)
         return int(found)
 
@@ -76,6 +77,16 @@ class Ranks:
 
 
 ALONE = Ranks()
+
+
+@lru_cache(maxsize=4)
+def _number(device: str) -> Tensor:
+    """Returns a tensor of one number to exchange.
+
+    It is kept: a thread of torch's that drops the last reference to a tensor needs the interpreter, and aborts the
+    process if that has just ended.
+    """
+    return torch.zeros((), dtype=torch.int64, device=device)
 
 
 @contextlib.contextmanager
