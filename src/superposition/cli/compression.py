@@ -1,7 +1,7 @@
 """The command that builds, reads and trains networks that compress two dimensions into one."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
@@ -94,7 +94,9 @@ class Compress(Command):
         rate = self.learning_rate
         if rate is None:
             rate = 1e-3 if constructed else 0.03 / depth
-        learning = Learning(n_steps=4000 if self.n_steps is None else self.n_steps, learning_rate=rate)
+        learning = Learning(learning_rate=rate)
+        if self.n_steps is not None:
+            learning = replace(learning, n_steps=self.n_steps)
         with Display() as display:
             if constructed:
                 network = scheme.to_network("minimal")

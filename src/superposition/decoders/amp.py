@@ -23,7 +23,8 @@ class AMP(MessagePassing):
 
     Its analysis is for independent Gaussian entries of variance 1/n_hidden. Columns must have norms of about 1; on
     other encoders, a rug's or a trained one's, it may diverge, and says so. The noise need not be known: what is known
-    of it bounds the estimate from below.
+    of it bounds the estimate from below. No loss is predicted: what an encoder was drawn from
+    cannot be seen from it.
 
     Raises (when called):
         ValueError: The features are not symmetric, or the columns have other norms.
@@ -56,10 +57,6 @@ class AMP(MessagePassing):
             x = torch.lerp(estimate, x, self.damping) if self.damping else estimate
             z = torch.lerp(following, z, self.damping) if self.damping else following
         return progress.ended(x)
-
-    def predicted_loss(self, encoder: Encoder, features: SparseFeatures, noise: float) -> float | None:  # noqa: ARG002
-        """Returns None: what the encoder was drawn from is not to be seen from it."""
-        return None
 
 
 def _check_norms(encoder: Encoder) -> None:

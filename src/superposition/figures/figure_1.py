@@ -9,7 +9,7 @@ from superposition._checks import FloatArray
 from superposition.figures.base import Check, Figure, column
 from superposition.figures.presets import Preset
 from superposition.models import PersianRug
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -29,10 +29,6 @@ class Figure1(Figure):
         "block repeats its neighbours' pattern: the fractal structure. The loss depends on none of "
         "it, only on the row sums of squares."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: a rug is constructed."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns R, one row an entry."""

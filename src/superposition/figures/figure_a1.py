@@ -9,7 +9,7 @@ from superposition.compression import QuantizedPair
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -31,10 +31,6 @@ class FigureA1(Figure):
         "jumps, t = (⌊Zx⌋ + y)/Z. (b) Each jump replaced by a ramp of width ε = 0.1 centred on it, which a network "
         "can compute. White: codes in steps of 1/12. (c) Along x at y = 1/2."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: the scheme is constructed."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row a grid point and form: form, x, y, t."""

@@ -9,7 +9,7 @@ from superposition.compression import QuantizedPair, inspect
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -30,10 +30,6 @@ class FigureA2(Figure):
         "jumps. Lines: with ramps of width ε = 0.1. Points: the ReLU network of two neurons a segment, 36 in all, in "
         "float32."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: the network is constructed."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row a code and source, and what is read from the weights alone in every row of the network."""

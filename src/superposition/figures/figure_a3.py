@@ -10,7 +10,7 @@ from superposition.compression import NestedScheme, QuantizedPair, best_levels, 
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -33,10 +33,6 @@ class FigureA3(Figure):
         "functions' input, (b) in units of a segment, of which there are Z. Thin lines, Z = 3: ramps before the jumps"
         " in place of centred ones, and a code with gaps that guard the decoder's ramps. The linear optimum is 1/24."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: the scheme is constructed."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row a point: units, alignment, source, levels, ramp, loss, standard error."""

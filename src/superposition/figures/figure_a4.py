@@ -20,7 +20,7 @@ from superposition.compression.precision import PRECISIONS, Place
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -49,10 +49,6 @@ class FigureA4(Figure):
         "bits, each point with its best ramp: only the code is rounded (lines), or the whole network is computed in "
         "that type (dashed)."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: all networks are constructed."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row a point: panel, series, x (neurons or levels), levels, loss over linear and its error."""

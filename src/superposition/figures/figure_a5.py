@@ -11,7 +11,7 @@ from superposition.features import SparseFeatures
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, distinct, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -43,10 +43,6 @@ class FigureA5(Figure):
         " levels with guarded ramps of 0.2 segments: loss before and after, and the least loss of the runs of as many"
         " neurons from random weights."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: these networks are small and are trained together while measuring."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row a run, a start at the construction before and after, and a knot of a curve."""

@@ -23,7 +23,7 @@ from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, rows
 from superposition.figures.presets import Preset
 from superposition.models import PersianRug
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -55,10 +55,6 @@ class FigureD1(Figure):
         f"ratio on. Losses below {_FLOOR:g} are drawn at the lower edge of the left panel; where greedy pursuit "
         "recovers too, its marker lies under that of message passing."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: rugs are constructed."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row a decoder and ratio, and the curves of the theory."""

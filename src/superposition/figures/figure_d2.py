@@ -13,7 +13,7 @@ from superposition.figures.base import Check, Figure, column, distinct, rows
 from superposition.figures.presets import Preset
 from superposition.models import Autoencoder, DenseEncoder, Encoder, PersianRug, encoder_of
 from superposition.sensing import measurements, sparse_vectors
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 from superposition.training import TrainingConfig, train_many
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ class FigureD2(Figure):
         "activation more than active features (information), message passing's threshold and the ℓ1 transition of "
         "Donoho and Tanner for x ≥ 0 as n grows, and m = k log(n/k), the order that stable recovery needs."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: its models are small and trained where they are measured."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row an encoder, method, m and k, and the lines."""

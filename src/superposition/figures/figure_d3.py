@@ -9,7 +9,7 @@ from superposition.features import SparseFeatures
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, distinct, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 from superposition.training import TrainingConfig
 from superposition.training.activated import compare_activations
 
@@ -35,10 +35,6 @@ class FigureD3(Figure):
         "three is shown. Lines: the Bayes and own-support ceilings at the interference of a Persian Rug, as shares of "
         "its best ReLU; trained interference is not Gaussian, so that they do not bound these models."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none: its models are small and trained where they are measured."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row an activation and setting."""

@@ -12,7 +12,7 @@ from superposition.features import SparseFeatures
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store, TrainedCell
+from superposition.sweeps import Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -48,10 +48,6 @@ class FigureT1(Figure):
         "(appendix H); where some of the less important features are given up, the capacity is that of the ones kept. "
         "(f) Share of the less important half that is given up."
     )
-
-    def cells(self, preset: Preset) -> list[TrainedCell]:  # noqa: ARG002
-        """Returns none."""
-        return []
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
         """Returns one row a point: panel, series, x, y."""
