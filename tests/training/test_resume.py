@@ -228,7 +228,8 @@ def test_a_failure_while_the_result_is_written_can_be_resumed(small, tmp_path, m
         return replacing(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_files, "replacing", full)
+        for module in (_files, _files.writing):
+            patch.setattr(module, "replacing", full)
         with pytest.raises(OSError, match="No space"):
             train(small.model(), small.features, small.config, folder=tmp_path, n_held_out=10)
     resumed = train(small.model(), small.features, small.config, folder=tmp_path, resume=True, n_held_out=10)

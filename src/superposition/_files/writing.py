@@ -1,7 +1,6 @@
 """Files that are whole or absent: written beside their place, then renamed onto it."""
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -91,23 +90,6 @@ def write_new_json(path: Path, value: Any) -> None:
         raise OSError(f"{path} could not be written ({reason}): free space or choose another folder") from error
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Returns the object in a JSON file.
-
-    Raises:
-        ValueError: The file is missing or holds no JSON object; the message names `what` and the path.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{what} must be in {path.parent}, but {path.name} is not there: check the path") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}): restore it or make the {what} anew") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object, got {type(value).__name__}: it is no {what}")
-    return value
-
-
 def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", metadata: dict[str, str] | None = None) -> None:
     """Writes named tensors as a safetensors file, atomically; raises OSError if that fails."""
     import safetensors
@@ -125,12 +107,6 @@ def remove_partial(folder: Path) -> None:
     """Removes what a killed process left half written."""
     for path in folder.glob(".*.part"):
         path.unlink(missing_ok=True)
-
-
-def digest(path: Path) -> str:
-    """Returns the BLAKE2b digest of a file's content, as 32 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def refuse_existing(path: Path) -> None:
