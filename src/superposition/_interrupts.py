@@ -1,10 +1,25 @@
-"""Signals that wait for a safe moment."""
+"""Signals that wait for a safe moment, and a Ctrl-C that is answered in any case."""
 
 import contextlib
+import os
+import select
 import signal
+import socket
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from superposition._text import complain
+
+_INTERRUPTED = 130
+# How long a Ctrl-C may go unanswered, because a library is in one long call or because closing takes its time.
+_PATIENCE_SECONDS = 20.0
+
+_Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 
 @dataclass
@@ -12,6 +27,24 @@ class Deferred:
     """Which of SIGINT and SIGTERM has arrived, if any."""
 
     pending: signal.Signals | None = None
+
+
+@dataclass
+class Interrupts:
+    """What has become of Ctrl-C in this process.
+
+    Attributes:
+        arrived: Whether it was pressed, so that an error which follows is none.
+        held: Whether it waits for a safe moment.
+        expected: How many signals are on their way that nobody pressed: those that were held and are raised again.
+    """
+
+    arrived: bool = False
+    held: bool = False
+    expected: int = 0
+
+
+_interrupts = Interrupts()
 
 
 @contextlib.contextmanager
@@ -35,6 +68,7 @@ def deferred_signals() -> Iterator[Deferred]:
             signal.signal(kind, handler)
 
     def hold(number: int, _frame: object) -> None:
+        _interrupts.held = True
         deferred.pending = signal.Signals(number)
         restore()
 
@@ -44,5 +78,77 @@ def deferred_signals() -> Iterator[Deferred]:
         yield deferred
     finally:
         restore()
+        _interrupts.held = False
         if deferred.pending is not None:
+            _interrupts.expected += deferred.pending == signal.SIGINT
             signal.raise_signal(deferred.pending)
+
+
+@contextlib.contextmanager
+def answered_interrupts(then: _Handler = signal.default_int_handler) -> Iterator[Interrupts]:
+    """Answers Ctrl-C within the block, whatever goes on there.
+
+    The first is a KeyboardInterrupt. A second ends the process at once; so does a first after which the block has not
+    been left in 20 seconds, unless it is held back. Where Ctrl-C is ignored, or has another handler, nothing changes.
+
+    Args:
+        then: The handler of SIGINT after the block.
+    """
+    global _interrupts
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield Interrupts()
+        return
+    state = _interrupts = Interrupts()
+    ours, pythons = socket.socketpair()
+    pythons.setblocking(False)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if state.arrived:
+            time.sleep(_PATIENCE_SECONDS)  # while the watcher ends the process
+        state.arrived = True
+        signal.default_int_handler(number, frame)
+
+    watcher = threading.Thread(target=_watch, args=(ours, state), name="Ctrl-C", daemon=True)
+    watcher.start()
+    # Written by the system's handler: Python's own runs only when the main thread comes back to Python.
+    before = signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield state
+    finally:
+        signal.signal(signal.SIGINT, then)
+        signal.set_wakeup_fd(before)
+        pythons.close()
+        watcher.join()
+        ours.close()
+
+
+def _watch(signals: socket.socket, state: Interrupts) -> None:
+    """Ends the process on a second SIGINT, or after a first that was not answered in time."""
+    pressed = 0
+    while True:
+        ready, _, _ = select.select([signals], [], [], _PATIENCE_SECONDS if pressed else None)
+        if not ready:
+            if not state.held:
+                _end_at_once()
+            continue
+        numbers = signals.recv(64)
+        if not numbers:
+            return
+        for number in numbers:
+            if number == signal.SIGINT and state.expected:
+                state.expected -= 1
+            else:
+                pressed += number == signal.SIGINT
+        if pressed > 1:
+            _end_at_once()
+
+
+def _end_at_once() -> None:
+    """Ends the process without tidying up; whatever is on the disk is whole at any moment."""
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+    with contextlib.suppress(Exception):
+        complain("superposition: interrupted")
+    os._exit(_INTERRUPTED)

@@ -1,143 +1,97 @@
-"""The command line: parse, call, print. Heavy packages load in the command that needs them."""
+"""The command line: where it begins, and the one place where an error becomes a message and an exit code."""
 
-import contextlib
-import dataclasses
-import io
+import errno
 import os
+import select
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import tyro
+from superposition._interrupts import Interrupts, answered_interrupts
+from superposition._text import complain, settled_streams
+from superposition.cli.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED
 
-from superposition.cli.command import BAD_INPUT, INTERRUPTED, Command
-from superposition.cli.compression import Compress
-from superposition.cli.decoders import Decode, Sensing
-from superposition.cli.models import Diagnose, Rug, Train
-from superposition.cli.reproduce import Reproduce
-from superposition.cli.sweep import Query, Sweep
-from superposition.cli.theory import Theory
-
-_COMMANDS: dict[str, Any] = {
-    "theory": Theory,
-    "train": Train,
-    "rug": Rug,
-    "diagnose": Diagnose,
-    "sweep": Sweep,
-    "query": Query,
-    "compress": Compress,
-    "decode": Decode,
-    "sensing": Sensing,
-    "reproduce": Reproduce,
-}
+# Of a failed allocation torch says so in the words of its RuntimeError only.
+_NO_MEMORY = ("not enough memory", "out of memory", "can't allocate memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit code: 0 done, 1 a run failed, 2 bad input, 130 interrupted.
+    """Runs the program and returns its exit code: 0 done, 1 failed, 2 bad input, 130 interrupted.
 
-    Set SUPERPOSITION_TRACEBACK=1 to see where an error came from.
+    Whatever goes wrong ends in one line on standard error. Set SUPERPOSITION_TRACEBACK=1 to see where it came from.
+
+    Args:
+        arguments: The words after the program's name; those of this process if not given.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # When the program has ended, Ctrl-C may end the process, and not show where Python was in closing.
+    then = signal.SIG_DFL if arguments is None else signal.default_int_handler
+    with settled_streams(), answered_interrupts(then) as interrupts:
+        try:
+            return _run(list(sys.argv[1:] if arguments is None else arguments))
+        except BaseException as error:
+            if os.environ.get("SUPERPOSITION_TRACEBACK") == "1":
+                raise
+            code, message = _explained(error, interrupts)
+            if message:
+                complain(f"superposition: {message}")
+            return code
+
+
+def _run(arguments: list[str]) -> int:
     # Read when torch loads. Threads that spin for long while they wait make a step up to ten times slower as
     # soon as another process wants a core; threads that never spin make a small step three times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Here and not at the top of the file: Ctrl-C is answered while it loads.
+    from superposition.cli.program import run
+
     try:
-        return _parse(arguments).run()
-    except (ValueError, OSError) as error:
-        if os.environ.get("SUPERPOSITION_TRACEBACK") == "1":
-            raise
-        print(f"superposition: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
-    except (MemoryError, RuntimeError) as error:
-        # torch has no type of its own for a failed allocation on the CPU.
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        print(f"superposition: out of memory ({str(error).splitlines()[0]}): choose a smaller size", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        return INTERRUPTED
-
-
-def _parse(arguments: list[str]) -> Command:
-    """Returns the command that the arguments, and a config file among them, describe; raises ValueError if none."""
-    if arguments == ["--version"]:
-        from importlib.metadata import version
-
-        print(f"superposition {version('superposition')}")
-        raise SystemExit(0)
-    problem = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(problem):
-            found = _read(arguments)
-    except SystemExit as stop:
+        code = run(arguments)
+    except SystemExit as stop:  # of --help and --version
         if stop.code:
-            raise ValueError(_squeezed(problem.getvalue())) from None
-        raise
-    assert isinstance(found, Command)
-    return found
+            raise
+        code = DONE
+    if sys.stdout is not None:
+        sys.stdout.flush()  # or a disk that is full and a reader that is gone are found out when nobody can say so
+    return code
 
 
-def _read(arguments: list[str]) -> Any:
-    name = arguments[0] if arguments else ""
-    asks_for_help = {"-h", "--help"} & set(arguments)
-    if name in _COMMANDS and not asks_for_help and (path := _config_path(arguments)) is not None:
-        default = _from_file(_COMMANDS[name], path)
-        return tyro.cli(_COMMANDS[name], args=arguments[1:], default=default, prog=f"superposition {name}")
-    return tyro.extras.subcommand_cli_from_dict(
-        _COMMANDS,
-        args=arguments or ["--help"],
-        prog="superposition",
-        description="Solve, build, train and measure toy models of superposition.",
-        sort_subcommands=False,
-    )
+def _explained(error: BaseException, interrupts: Interrupts) -> tuple[int, str]:
+    """Returns the exit code and the message for what was raised."""
+    if isinstance(error, KeyboardInterrupt) or interrupts.arrived:  # which some libraries turn into another error
+        return INTERRUPTED, "interrupted"
+    if isinstance(error, SystemExit):  # of rich, when the reader of standard output is gone
+        return (error.code, "") if isinstance(error.code, int) else (FAILED, str(error.code or ""))
+    if isinstance(error, OSError) and _is_of_output(error):
+        reason = error.strerror or str(error)
+        # A reader that is gone has what it wanted, as `head` has.
+        return FAILED, "" if isinstance(error, BrokenPipeError) else f"standard output could not be written: {reason}"
+    text = str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(each in text for each in _NO_MEMORY)):
+        return BAD_INPUT, f"out of memory ({text.splitlines()[0] if text else 'no more'}): choose a smaller size"
+    if isinstance(error, (ValueError, OSError)):
+        return BAD_INPUT, text
+    fault = "SUPERPOSITION_TRACEBACK=1 shows where (a fault of superposition: please report it)"
+    return FAILED, f"unexpected {type(error).__name__}: {text}; {fault}"
 
 
-def _squeezed(box: str) -> str:
-    """Returns the parser's boxed message as one line, without the title of the box, which it repeats."""
-    lines = [line.strip(" │╭╮╰╯─") for line in box.splitlines()]
-    return " ".join(line for line in lines[1:] if line.strip("-"))  # of which rules are made on plain terminals
-
-
-def _config_path(arguments: list[str]) -> Path | None:
-    for index, argument in enumerate(arguments):
-        if argument == "--config" and index + 1 < len(arguments):
-            return Path(arguments[index + 1])
-        if argument.startswith("--config="):
-            return Path(argument.removeprefix("--config="))
-    return None
-
-
-def _from_file(command: type[Command], path: Path) -> Any:
-    """Returns the command with the file's options set and the others at their defaults or missing.
-
-    Raises:
-        ValueError: The file cannot be read, or has an unknown key or a value of another type.
-    """
-    import tomllib
-
-    import pydantic
-
+def _is_of_output(error: OSError) -> bool:
+    """Whether it was standard output that could not be written; what is left of it is then dropped."""
+    if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO) or error.filename is not None or sys.stdout is None:
+        return False  # of a file, which has a name
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"`config` must be a readable file, got {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML file: {error}") from None
-    fields = {field.name: field for field in dataclasses.fields(command) if field.name != "config"}
-    optional: dict[str, Any] = {name: (field.type, None) for name, field in fields.items()}
-    schema = pydantic.create_model(command.__name__, __config__=pydantic.ConfigDict(extra="forbid"), **optional)
-    try:
-        valid = schema.model_validate(given, strict=False)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            raise ValueError(f"{path}: `{key}` must be one of {', '.join(sorted(fields))}: no such option") from None
-        raise ValueError(f"{path}: `{key}` is not valid, got {first['input']!r}: {first['msg']}") from None
-    values = {name: getattr(valid, name) if name in given else _default(field) for name, field in fields.items()}
-    return command(**values, config=path)
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):  # it is no file
+        return False
+    if error.errno == errno.EPIPE and not _reader_is_gone(output):
+        return False  # of a pipe to another process
+    # Or Python tries again when it ends, and complains.
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), output)
+    return True
 
 
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    return tyro.MISSING if field.default is dataclasses.MISSING else field.default
+def _reader_is_gone(file: int) -> bool:
+    looks = select.poll()
+    looks.register(file, 0)  # errors are reported in any case
+    return bool(looks.poll(0))

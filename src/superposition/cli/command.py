@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from superposition.features import SparseFeatures
     from superposition.sweeps import Executor
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
-
 Share = Annotated[float, tyro.conf.arg(metavar="(0,1]")]
 OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="(0,1]")]
 Shares = Annotated[tuple[float, ...], tyro.conf.arg(metavar="(0,1] ...")]

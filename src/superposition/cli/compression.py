@@ -1,13 +1,14 @@
 """The command that builds, reads and trains networks that compress two dimensions into one."""
 
-import sys
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
-from superposition.cli.command import FAILED, Command, Count, OptionalCount
+from superposition._text import complain
+from superposition.cli.command import Command, Count, OptionalCount
+from superposition.cli.exit_codes import FAILED
 from superposition.cli.quantities import option
 from superposition.cli.tables import new_table, show
 
@@ -113,10 +114,7 @@ class Compress(Command):
                     report=display.task(f"training {runs} networks"),
                 )
         if not all(isfinite(loss.value) for loss in found.losses):
-            print(
-                f"superposition: training diverged at learning rate {rate:g}: give a smaller --learning-rate",
-                file=sys.stderr,
-            )
+            complain(f"superposition: training diverged at learning rate {rate:g}: give a smaller --learning-rate")
             return FAILED
         _show_learned(found, scheme if constructed else None)
         return 0

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
-from superposition.cli.command import FAILED, Command, Count, Narrowed, OptionalCount
+from superposition.cli.command import Command, Count, Narrowed, OptionalCount
+from superposition.cli.exit_codes import FAILED
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:

@@ -1,13 +1,14 @@
 """The commands that make and measure models: train, rug, diagnose."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import tyro
 
-from superposition.cli.command import FAILED, INTERRUPTED, Command, Sized
+from superposition._text import complain
+from superposition.cli.command import Command, Sized
+from superposition.cli.exit_codes import FAILED, INTERRUPTED
 from superposition.cli.tables import (
     interference_table,
     loss_table,
@@ -87,11 +88,10 @@ class Train(Sized):
         try:
             run = train_by(self.protocol, config, folder=self.out, resume=self.resume)
         except KeyboardInterrupt:
-            if speaks and self.out is not None and self.out.exists():
-                print(
-                    f"interrupted; {self.out} holds a checkpoint: the same command with --resume goes on",
-                    file=sys.stderr,
-                )
+            kept = self.out is not None and self.out.exists()
+            more = f"; {self.out} holds a checkpoint: the same command with --resume goes on" if kept else ""
+            if speaks:
+                complain(f"superposition: interrupted{more}")
             return INTERRUPTED
         runs: dict[str, Run] = {self.protocol: run}
         if self.protocol == "paper" and self.compare:
@@ -212,5 +212,5 @@ def _summarise(run: "Run", out: Path | None) -> int:
         "collapsed": "collapsed, it predicts little more than the mean: raise --n-steps or --batch-size",
         "step limit": "reached its last step before its stop rule fired: raise --n-steps",
     }[run.stopped]
-    print(f"superposition: the run {advice}", file=sys.stderr)
+    complain(f"superposition: the run {advice}")
     return FAILED

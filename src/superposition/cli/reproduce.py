@@ -1,13 +1,14 @@
 """The command that makes the papers' figures."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, final
 
 import tyro
 
-from superposition.cli.command import FAILED, INTERRUPTED, Spread
+from superposition._text import complain
+from superposition.cli.command import Spread
+from superposition.cli.exit_codes import FAILED, INTERRUPTED
 from superposition.cli.tables import new_table, show
 
 
@@ -57,10 +58,10 @@ class Reproduce(Spread):
                 device=self.device,
             )
         except SchedulerLostError as error:
-            print(f"superposition: {error}", file=sys.stderr)
+            complain(f"superposition: {error}")
             return FAILED
         except KeyboardInterrupt:
-            print(f"interrupted; the same command goes on from what is in {self.out}", file=sys.stderr)
+            complain(f"superposition: interrupted; the same command goes on from what is in {self.out}")
             return INTERRUPTED
         table = new_table("figure", "claim", "measured", "holds", title="Claims", right=False)
         for outcome in outcomes:

@@ -1,13 +1,14 @@
 """The commands that run sweeps and look into their stores."""
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import tyro
 
-from superposition.cli.command import FAILED, INTERRUPTED, Command, Count, Spread
+from superposition._text import complain
+from superposition.cli.command import Command, Count, Spread
+from superposition.cli.exit_codes import FAILED, INTERRUPTED
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ class Sweep(Spread):
             result = run_sweep(sweep, store, executor, retries=self.retries)
         except KeyboardInterrupt:
             left = len(store.missing(sweep.cells))
-            print(f"interrupted with {left} cells left; the same command goes on", file=sys.stderr)
+            complain(f"superposition: interrupted with {left} cells left; the same command goes on")
             return INTERRUPTED
         except SchedulerLostError as error:
-            print(f"superposition: {error}", file=sys.stderr)
+            complain(f"superposition: {error}")
             return FAILED
         missing = {cell.key for cell in result.missing}
         show_cells(store, [cell for cell in sweep.cells if cell.key not in missing])
@@ -148,6 +149,6 @@ def _report(result: "Result", out: Path) -> int:
         reason = result.errors.get(cell.key, "not reached")
         reasons[reason] = reasons.get(reason, 0) + 1
     for reason, count in list(reasons.items())[:_SHOWN_ERRORS]:
-        print(f"superposition: {count} cells are missing: {reason}", file=sys.stderr)
-    print(f"tracebacks are in {out / 'failed'}; the same command tries again", file=sys.stderr)
+        complain(f"superposition: {count} cells are missing: {reason}")
+    complain(f"superposition: tracebacks are in {out / 'failed'}; the same command tries again")
     return FAILED
