@@ -54,9 +54,17 @@ def product_bound(a, b, dtype, growth=gamma):
     return growth(a.shape[-1], dtype) * (a @ b)
 
 
-def central_difference_bound(step, value_error, third_derivative):
-    """Bound on the error of (f(x + h) − f(x − h))/2h: h²/6 |f‴|, and the values' own errors over h."""
-    return step**2 / 6 * np.abs(third_derivative) + value_error / step
+def central_difference(function, at, step, accuracy):
+    """Slope of a smooth function by (f(x + h) − f(x − h))/2h, and a bound on its error.
+
+    With twice the step the error h²/6 f‴ is four times as large, so the two differ by three of it. The values' own
+    errors, of relative `accuracy`, count 1/h, and the places' rounding moves the step.
+    """
+    far_low, low, high, far_high = (function(at + k * step) for k in (-2, -1, 1, 2))
+    slope = (high - low) / (2 * step)
+    truncated = np.abs((far_high - far_low) / (4 * step) - slope)
+    moved = 2 * unit_roundoff(np.float64) * np.abs(at) / step * np.abs(slope)
+    return slope, truncated + accuracy * np.maximum(np.abs(low), np.abs(high)) / step + moved
 
 
 @dataclass(frozen=True)
@@ -181,3 +189,12 @@ def assert_within(actual, expected, bound, resolution=0.01):
             f"{int(wrong.sum())} of {wrong.size} entries out of bounds, the worst at {tuple(map(int, at))}: "
             f"{found:.17g} for {wanted:.17g}, {units[at]:.3g} times the bound {allowed:.3g}"
         )
+
+
+def assert_close(actual, expected, relative, resolution=0.01):
+    """Asserts |actual − expected| ≤ relative · |expected| entry by entry.
+
+    There is no absolute term, as that of `pytest.approx`, 1e-12, below which every value is close to every other.
+    """
+    expected = as_array(expected)
+    assert_within(actual, expected, as_array(relative) * np.abs(expected), resolution)

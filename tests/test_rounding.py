@@ -8,8 +8,9 @@ import torch
 
 from tests.rounding import (
     Bounded,
+    assert_close,
     assert_within,
-    central_difference_bound,
+    central_difference,
     gamma,
     likely_gamma,
     product_bound,
@@ -78,12 +79,12 @@ def test_naive_twin_every_operation(rng):
     assert_within(formula(a, b, np.log), expected.value, expected.error)
 
 
-def test_naive_twin_central_differences():
-    x, h = np.linspace(-1, 1, 9), 1e-4
-    found = (np.exp(x + h) - np.exp(x - h)) / (2 * h)
-    bound = central_difference_bound(h, 4 * unit_roundoff(float) * np.exp(x + h), np.exp(x + h))
+@pytest.mark.parametrize("h", [1e-2, 1e-4, 1e-8])
+def test_naive_twin_central_differences(h):
+    x = np.linspace(-1, 1, 9)
+    found, bound = central_difference(np.exp, x, h, 4 * unit_roundoff(np.float64))
     assert_within(found, np.exp(x), bound)
-    assert (bound < 4e-9 * np.exp(x)).all()
+    assert (bound < 10 * (h**2 / 6 + 4 * unit_roundoff(np.float64) / h) * np.exp(x)).all()
 
 
 @pytest.mark.parametrize(
@@ -101,3 +102,10 @@ def test_naive_twin_central_differences():
 def test_control_what_is_out_of_bounds_is_refused(actual, expected, bound, message):
     with pytest.raises(AssertionError, match=message):
         assert_within(actual, expected, bound)
+
+
+def test_small_values_are_compared_too():
+    assert_close([1e-30, 2.0], [1e-30, 2.0], 0.0)
+    assert_close(1e-30 * (1 + 1e-9), 1e-30, 2e-9)
+    with pytest.raises(AssertionError, match="1 of 2 entries out of bounds"):
+        assert_close([1.1e-30, 2.0], [1e-30, 2.0], 1e-9)
