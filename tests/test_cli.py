@@ -452,7 +452,7 @@ class TestBadInput:
                 ["reproduce", "--figures"],
                 "`figures` must have at least one name, got none: leave the option out for all",
             ),
-            (["train", "--config", "/nowhere.toml"], "`config` must be a readable file"),
+            (["train", "--config", "/nowhere.toml"], "config must be in /, but nowhere.toml is not there"),
             (["theory", "--ratio", "--probability", "0.1"], "must come with at least one value of --ratio"),
             (["theory", "--ratio", "x", "--probability", "0.1"], "ratio"),
             ([*TRAIN, "--batch-size", "9" * 20], "`batch_size` must be a whole number in [1, 2147483647]"),
@@ -494,6 +494,43 @@ class TestBadInput:
         assert (tmp_path / "taken").read_text() == "mine"
 
 
+class TestPaths:
+    """~ is what it is in a shell."""
+
+    @pytest.fixture(autouse=True)
+    def home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.chdir(tmp_path)
+
+    def save(self, capsys, *path):
+        code, _, err = run(capsys, "theory", "--ratio", "0.5", "--probability", "0.1", *path)
+        assert (code, err) == (0, "")
+
+    def test_on_the_command_line(self, capsys, tmp_path):
+        self.save(capsys, "--grid", "~/a/x.parquet")
+        self.save(capsys, "--grid=~/b.parquet")
+        self.save(capsys, "--grid", "./~/c.parquet")
+        self.save(capsys, "--grid", "~nobody_of_this_name/d.parquet")
+        self.save(capsys, "--grid", "e~/~.parquet")
+        found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.parquet"))
+        assert found == [
+            "e~/~.parquet", "home/a/x.parquet", "home/b.parquet", "~/c.parquet", "~nobody_of_this_name/d.parquet"
+        ]  # fmt: skip
+
+    def test_of_and_in_a_config_file(self, capsys, tmp_path):
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home" / "run.toml").write_text('ratio = [0.5]\nprobability = [0.1]\ngrid = "~/x.parquet"')
+        self.save(capsys, "--config", "~/run.toml")
+        self.save(capsys, "--config=~/run.toml", "--grid", "~/y.parquet")
+        assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["run.toml", "x.parquet", "y.parquet"]
+
+    def test_an_empty_one_is_refused(self, capsys, tmp_path):
+        message = "a path must have at least one character, got none"
+        assert "--grid" in refused(capsys, "theory", "--ratio", "0.5", "--probability", "0.1", "--grid", "")
+        (tmp_path / "run.toml").write_text('grid = ""')
+        assert message in refused(capsys, "theory", "--config", "run.toml")
+
+
 class TestConfigFile:
     def write(self, tmp_path, text):
         path = tmp_path / "run.toml"
@@ -513,9 +550,46 @@ class TestConfigFile:
         path = self.write(tmp_path, "n_features = 16\nratioo = 0.25\n")
         assert "`ratioo` must be one of" in refused(capsys, "train", "--config", path)
 
-    def test_wrong_type(self, capsys, tmp_path):
-        path = self.write(tmp_path, "n_features = 'many'\n")
-        assert "`n_features` is not valid, got 'many'" in refused(capsys, "train", "--config", path)
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("n_features = 'many'", "`n_features` is not valid, got 'many'"),
+            ("n_features = '32'", "`n_features` is not valid, got '32': input should be a valid integer"),
+            ("n_features = 32.0", "`n_features` is not valid, got 32.0"),
+            ("n_features = [32]", "`n_features` is not valid, got [32]"),
+            ("resume = 1", "`resume` is not valid, got 1"),
+            ("protocol = 'best'", "`protocol` is not valid, got 'best'"),
+            ("n-features = 32", "`n-features` must be one of"),
+            ("n-features = 32", "did you mean n_features?"),
+            ("config = 'other.toml'", "`config` must be one of"),
+            ("x = " + "[" * 5000, "is no TOML file"),
+        ],
+    )
+    def test_what_is_no_option_is_explained(self, capsys, tmp_path, text, message):
+        assert message in refused(capsys, "train", "--config", self.write(tmp_path, text))
+
+    @pytest.mark.parametrize(
+        ("given", "width"), [((), 4), (("--n-hidden", "3"), 3), (("--n-hidden=3",), 3), (("--ratio", "0.5"), 8)]
+    )
+    def test_an_option_takes_the_place_of_its_alternative_in_the_file(self, capsys, tmp_path, given, width):
+        path = self.write(tmp_path, "n_features = 16\nratio = 0.25\nprobability = 0.1\nn_steps = 1\nn_held_out = 9\n")
+        assert f"n_hidden = {width}," in run(capsys, "train", "--config", path, *given)[1]
+
+    def test_two_files_are_refused(self, capsys):
+        assert "--config must be given once, got a and b" in refused(capsys, "train", "--config", "a", "--config=b")
+
+    @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link to itself"])
+    def test_what_is_no_file(self, capsys, tmp_path, kind):
+        path = tmp_path / "run.toml"
+        make = {
+            "pipe": lambda: os.mkfifo(path),
+            "folder": path.mkdir,
+            "device": lambda: path.symlink_to("/dev/zero"),
+            "link to itself": lambda: path.symlink_to(path),
+        }
+        make[kind]()
+        for arguments in (("train", "--config", str(path)), ("sweep", str(path))):
+            assert "must be in a" in refused(capsys, *arguments)
 
     def test_no_toml(self, capsys, tmp_path):
         assert "is no TOML file" in refused(capsys, "train", "--config", self.write(tmp_path, "n_features: 16"))

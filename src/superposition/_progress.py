@@ -4,6 +4,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from superposition._text import one_line
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -36,12 +38,12 @@ class Display:
                 return Text(f"{speed:,.0f}/s" if speed >= 1 else slow, style="progress.data.speed")
 
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             Rate(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             console=Console(stderr=True),
         )
 
@@ -53,8 +55,8 @@ class Display:
             nonlocal task
             self._progress.start()  # at the first report, so that a refusal stands alone
             if task is None:
-                task = self._progress.add_task(description, total=None, detail="")
-            self._progress.update(task, completed=done, total=total or None, detail=detail)
+                task = self._progress.add_task(one_line(description), total=None, detail="")
+            self._progress.update(task, completed=done, total=total or None, detail=one_line(detail))
             if transient and 0 < total <= done:
                 self._progress.remove_task(task)
                 task = None

@@ -38,6 +38,11 @@ def one_line(text: str) -> str:
     return f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
 
 
+def say(text: str) -> None:
+    """Prints one line on standard output."""
+    print(visible(text), flush=True)
+
+
 def complain(text: str) -> None:
     """Prints one line on standard error, if there is one."""
     if sys.stderr is not None:  # which print would take for standard output

@@ -119,7 +119,7 @@ class TestSweep:
             (["--scheduler", "nonsense"], "`scheduler` must be an address such as tcp://10.0.0.1:8786, got 'nonsense'"),
             (["--scheduler", "tcp://127.0.0.1:9"], "a Dask scheduler must be at tcp://127.0.0.1:9, but none answers"),
             (["--scheduler-file", "none.json"], "a scheduler file must be at none.json"),
-            (["--slurm", "none.toml"], "must be in a readable file, got none.toml"),
+            (["--slurm", "none.toml"], "description of Slurm jobs must be in ., but none.toml is not there"),
         ],
     )
     def test_bad_options(self, refused, monkeypatch, tmp_path, arguments, message):
@@ -134,7 +134,7 @@ class TestSweep:
         assert run("sweep", "grid.toml", *arguments)[:2] == (2, "")
 
     def test_bad_files(self, refused, tmp_path):
-        assert "must be in a readable file, got none.toml" in refused("sweep", "none.toml")
+        assert "must be in ., but none.toml is not there: check the path" in refused("sweep", "none.toml")
         (tmp_path / "bad.toml").write_text(GRID.replace("ratio", "ratoi"))
         assert "bad.toml: `cells.ratoi` must be one of" in refused("sweep", "bad.toml")
         (tmp_path / "bad.toml").write_text(GRID.replace("[0.25, 0.5]", "0.001"))

@@ -139,7 +139,7 @@ def test_a_rug_needs_an_active_feature(write):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(ValueError, match=r"must be in a readable file, got .*none\.toml: No such file"):
+    with pytest.raises(ValueError, match=r"description of a sweep must be in .*, but none\.toml is not there"):
         read_sweep(tmp_path / "none.toml")
 
 

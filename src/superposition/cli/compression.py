@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
-from superposition._text import complain
+from superposition._text import complain, say
 from superposition.cli.command import Command, Count, OptionalCount
 from superposition.cli.exit_codes import FAILED
 from superposition.cli.quantities import option
@@ -169,9 +169,9 @@ def _show_learned(found: "Learned", scheme: "QuantizedPair | None") -> None:
     readings = [inspect(found.stack.network(run)) for run in range(len(losses))]
     if scheme is None:
         share = found.share_below(linear)
-        print(f"share of runs that beat linear: {share.value:.2f} ± {share.standard_error:.2f}")
+        say(f"share of runs that beat linear: {share.value:.2f} ± {share.standard_error:.2f}")
         kinds = [reading.kind for reading in readings]
-        print("learned: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
+        say("learned: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
     _show_reading(readings[found.best])
 
 

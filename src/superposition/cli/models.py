@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import tyro
 
-from superposition._text import complain
+from superposition._text import complain, say
 from superposition.cli.command import Command, Sized
 from superposition.cli.exit_codes import FAILED, INTERRUPTED
 from superposition.cli.tables import (
@@ -149,7 +149,7 @@ class Rug(Sized):
         table.add_row("linear optimum", "", f"{theory.linear_loss(ratio, self.probability):.7g}")
         show(table)
         if self.out is not None:
-            print(f"saved in {save(rug, self.out, features=features)}")
+            say(f"saved in {save(rug, self.out, features=features)}")
         return 0
 
 
@@ -204,7 +204,7 @@ def _summarise(run: "Run", out: Path | None) -> int:
     show(loss_table(str(run.loss), features, model.n_hidden, "trained"))
     if run.stopped != "diverged":
         show(symmetry_table(symmetry(model, features), features, model.n_hidden, "trained"))
-    print(f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s" + (f"; saved in {out}" if out else ""))
+    say(f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s" + (f"; saved in {out}" if out else ""))
     if run.succeeded:
         return 0
     advice = {

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, final
 
 import tyro
 
-from superposition._text import complain
+from superposition._text import complain, say
 from superposition.cli.command import Spread
 from superposition.cli.exit_codes import FAILED, INTERRUPTED
 from superposition.cli.tables import new_table, show
@@ -69,5 +69,5 @@ class Reproduce(Spread):
                 claim = f"{check.claim} [{'paper' if check.source == 'paper' else 'this project'}]"
                 table.add_row(outcome.figure.name, claim, check.measured, "yes" if check.holds else "no")
         show(table)
-        print(f"report: {write_report(self.out)}")
+        say(f"report: {write_report(self.out)}")
         return 0

@@ -2,22 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import tyro
 
-from superposition._text import complain
+from superposition._text import complain, say
 from superposition.cli.command import Command, Count, Spread
-from superposition.cli.exit_codes import FAILED, INTERRUPTED
-from superposition.cli.tables import new_table, show
+from superposition.cli.exit_codes import DONE, FAILED, INTERRUPTED
+from superposition.cli.rows import KINDS, save_rows, show_rows
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from rich.table import Table
-
     from superposition.sweeps import Cell, Result, Store
 
-_SHOWN_ROWS, _SHOWN_COLUMNS, _SHOWN_ERRORS = 20, 12, 5
+_SHOWN_ERRORS = 5
 
 
 @final
@@ -47,9 +44,9 @@ class Sweep(Spread):
         executor = self.executor(sweep.device)
         store.check_place()
         plan = Plan.of(sweep, store)
-        print(f"{len(plan.cells)} cells: {plan.done} done, {plan.left} left", flush=True)
+        say(f"{len(plan.cells)} cells: {plan.done} done, {plan.left} left")
         if self.dry_run:
-            return 0
+            return DONE
         try:
             result = run_sweep(sweep, store, executor, retries=self.retries)
         except KeyboardInterrupt:
@@ -74,30 +71,25 @@ class Query(Command):
     out: Path = Path("runs")
     """Folder of the store."""
     save: Path | None = None
-    """File for the rows, .parquet or .csv; they are printed if not given."""
+    """File for the rows, .parquet or .csv; they are printed if not given. In CSV, text that a spreadsheet would run,
+    such as =1+1, gets an apostrophe before it."""
 
     def run(self) -> int:
         """Prints or saves what the query finds."""
         from superposition import _files
         from superposition.sweeps import Store, query
 
-        kinds = (".parquet", ".csv")
-        if self.save is not None and self.save.suffix not in kinds:
-            raise ValueError(f"`save` must end in {' or '.join(kinds)}, got {self.save}")
         if self.save is not None:
+            if self.save.suffix not in KINDS:
+                raise ValueError(f"`save` must end in {' or '.join(KINDS)}, got {self.save}")
             _files.refuse_existing(self.save)
         found = query(Store(self.out), self.sql)
         if self.save is None:
-            _show_rows(found)
-            return 0
-        import pyarrow.csv
-        import pyarrow.parquet
-
-        write = pyarrow.parquet.write_table if self.save.suffix == ".parquet" else pyarrow.csv.write_csv
-        with _files.replacing(self.save) as temporary:
-            write(found, temporary)
-        print(f"{found.num_rows} rows saved in {self.save}")
-        return 0
+            show_rows(found)
+            return DONE
+        save_rows(found, self.save)
+        say(f"{found.num_rows} rows saved in {self.save}")
+        return DONE
 
 
 def show_cells(store: "Store", cells: "list[Cell]") -> None:
@@ -107,43 +99,15 @@ def show_cells(store: "Store", cells: "list[Cell]") -> None:
         rows = store.table(mine)
         fields = [name for name in mine[0].fields() if len({cell.fields()[name] for cell in mine}) > 1]
         names = [name for name in (*fields, *kind.headline) if name in rows.column_names]
-        _show_rows(rows.select(list(dict.fromkeys(names))), title=kind.measure)
-
-
-def _show_rows(rows: "pa.Table", title: str = "") -> None:
-    """Prints the first rows; many columns stand below one another."""
-    if rows.num_columns > _SHOWN_COLUMNS:
-        first = rows.slice(0, _SHOWN_COLUMNS // 3).to_pylist()
-        table = new_table("", *(str(index + 1) for index in range(len(first))), title=title)
-        for name in rows.column_names:
-            table.add_row(name, *(_text(row[name]) for row in first))
-        _show(table, rows.num_rows - len(first))
-        return
-    table = new_table(*rows.column_names, title=title)
-    first = rows.slice(0, _SHOWN_ROWS).to_pylist()
-    for row in first:
-        table.add_row(*map(_text, row.values()))
-    _show(table, rows.num_rows - len(first))
-
-
-def _show(table: "Table", n_more: int) -> None:
-    show(table)
-    if n_more > 0:
-        print(f"and {n_more} more: see superposition query")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+        show_rows(rows.select(list(dict.fromkeys(names))), title=kind.measure)
 
 
 def _report(result: "Result", out: Path) -> int:
     """Says what is missing, and returns the exit code."""
     done = len(result.cells) - len(result.missing)
-    print(f"{done} of {len(result.cells)} cells are in {out}, {result.measured} of them new")
+    say(f"{done} of {len(result.cells)} cells are in {out}, {result.measured} of them new")
     if not result.missing:
-        return 0
+        return DONE
     reasons: dict[str, int] = {}
     for cell in result.missing:
         reason = result.errors.get(cell.key, "not reached")

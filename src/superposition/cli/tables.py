@@ -1,9 +1,12 @@
 """Tables for people."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from superposition._text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from superposition._checks import FloatArray
     from superposition.diagnostics import Interference, LossSplit, Spectrum, Symmetry
@@ -152,9 +155,15 @@ def new_table(*columns: str, title: str, right: bool = True) -> "Table":
 
 
 def show(table: "Table") -> None:
-    """Prints a table as wide as the terminal, or wide enough for every number."""
+    """Prints a table as wide as the terminal, or wide enough for every number; nothing in it is taken as markup."""
     from rich.console import Console
 
-    console = Console()
+    class Plain(Console):
+        """Takes words as they are: what every cell, head, title and caption passes is `render_str`."""
+
+        def render_str(self, text: str, **options: Any) -> "Text":
+            return super().render_str("\n".join(map(visible, text.split("\n"))), **options)
+
     # Files and pipes have no width of their own: numbers must not be cut there.
-    (console if console.is_terminal else Console(width=160)).print(table)
+    width = None if Console().is_terminal else 160
+    Plain(width=width, markup=False, emoji=False, highlight=False).print(table)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 import tyro
 
 import superposition as sp
+from superposition._text import say
 from superposition.cli.command import Command, Shares
 from superposition.cli.quantities import AXES, QUANTITIES, Columns, Quantity, described, option
 from superposition.cli.tables import new_table, show
@@ -84,7 +85,7 @@ class Theory(Command):
             from superposition.figures.curves import draw_curves
 
             draw_curves(columns, self.plot, x=x, y=quantity.curves(columns))
-            print(f"picture: {self.plot}")
+            say(f"picture: {self.plot}")
         return 0
 
     def _axes(self, quantity: Quantity) -> Mapping[str, tuple[float, ...]]:
@@ -145,6 +146,7 @@ def _write(columns: Columns, path: Path) -> None:
     from superposition import _files
 
     whole = np.broadcast_arrays(*columns.values())
-    with _files.replacing(path) as temporary:
-        pq.write_table(pa.table(dict(zip(columns, map(np.ascontiguousarray, whole), strict=True))), temporary)
-    print(f"table: {path}")
+    # A file and not its name, which may be no text.
+    with _files.replacing(path) as temporary, temporary.open("wb") as file:
+        pq.write_table(pa.table(dict(zip(columns, map(np.ascontiguousarray, whole), strict=True))), file)
+    say(f"table: {path}")

@@ -1,33 +1,16 @@
-"""Axes of a grid in a sweep file: values, lists and ranges, checked strictly, with errors that say where."""
+"""Axes of a grid in a sweep file: values, lists and ranges, checked strictly."""
 
-import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import math
 from typing import Annotated, Any, get_args
 
 import numpy as np
 import pydantic
 
-_Ends = Annotated[list[float], pydantic.Field(min_length=2, max_length=2)]
+from superposition._toml import Place, check_names, validated
+
+_Ends = Annotated[list[pydantic.FiniteFloat], pydantic.Field(min_length=2, max_length=2)]
 MOST_CELLS = 100_000
 _Count = Annotated[int, pydantic.Field(ge=2, le=MOST_CELLS)]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in a file a value stands, for messages."""
-
-    path: Path
-    key: str = ""
-
-    def at(self, key: str) -> "Place":
-        """Returns a place within."""
-        return Place(self.path, f"{self.key}.{key}" if self.key else key)
-
-    def refuse(self, problem: str) -> ValueError:
-        """Returns the error to raise."""
-        return ValueError(f"{self.path}: `{self.key}` {problem}" if self.key else f"{self.path}: {problem}")
 
 
 class _Log(pydantic.BaseModel, extra="forbid", strict=True):
@@ -70,6 +53,8 @@ def axis(value: Any, kind: Any, place: Place) -> list[Any]:
         found = validated(form, value, place)
         if isinstance(found, _Log) and not min(found.log) > 0:
             raise place.at("log").refuse(f"must be between positive numbers, got {found.log}")
+        if isinstance(found, _Linear) and not math.isfinite(found.linear[1] - found.linear[0]):
+            raise place.at("linear").refuse(f"must be ends whose difference is finite, got {found.linear}")
         values = found.values()
         is_whole = int in (kind, *get_args(kind))
         return list(dict.fromkeys(round(each) for each in values)) if is_whole else values
@@ -77,37 +62,3 @@ def axis(value: Any, kind: Any, place: Place) -> list[Any]:
     if not values:
         raise place.refuse("must have at least one value, got none")
     return [validated(kind, each, place) for each in values]
-
-
-def validated(kind: Any, value: Any, place: Place) -> Any:
-    """Returns a value that is strictly of a type.
-
-    Raises:
-        ValueError: It is not; the message names the file, the key and the value.
-    """
-    is_model = isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
-    try:
-        config = None if is_model else pydantic.ConfigDict(strict=True)
-        return pydantic.TypeAdapter(kind, config=config).validate_python(value)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        if is_model:
-            for name in first["loc"]:
-                place = place.at(str(name))
-        problem = "is missing" if first["type"] == "missing" else f"is not valid, got {first['input']!r}"
-        raise place.refuse(f"{problem}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
-
-
-def check_names(given: Mapping[str, Any], known: Sequence[str], place: Place) -> None:
-    """Raises ValueError if a key is not known, and names the nearest that is."""
-    for name in given:
-        if name not in known:
-            raise place.at(name).refuse(
-                f"must be one of {', '.join(known)}: there is no such key{nearest(name, known)}"
-            )
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Returns the end of a message, which suggests what a misspelt name may mean."""
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {found[0]}?" if found else ""

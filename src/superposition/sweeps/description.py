@@ -3,14 +3,14 @@
 import dataclasses
 import itertools
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import pydantic
 
-from superposition.sweeps.axes import MOST_CELLS, Place, axis, check_names, nearest, validated
+from superposition._toml import Place, check_names, nearest, read_toml, validated
+from superposition.sweeps.axes import MOST_CELLS, axis
 from superposition.sweeps.cell import Cell
 from superposition.sweeps.executors import SlurmJobs
 from superposition.sweeps.rug import RugCell
@@ -35,7 +35,7 @@ def read_sweep(path: str | Path) -> Sweep:
             cannot exist; the message names the file, the key and the value.
     """
     place = Place(Path(path))
-    given = _read(place.path)
+    given = read_toml(place.path, "description of a sweep")
     check_names(given, list(_File.model_fields), place)
     file = validated(_File, given, place)
     if file.measure not in MEASURES:
@@ -55,28 +55,17 @@ def read_slurm(path: str | Path) -> SlurmJobs:
         ValueError: The file cannot be read, or has an unknown key or a value that is not valid.
     """
     place = Place(Path(path))
-    given = _read(place.path)
+    given = read_toml(place.path, "description of Slurm jobs")
     hints, fields = get_type_hints(SlurmJobs), dataclasses.fields(SlurmJobs)
     check_names(given, [field.name for field in fields], place)
     for field in fields:
         if field.default is dataclasses.MISSING and field.name not in given:
             raise place.at(field.name).refuse("is missing")
-    # TOML has lists where Python has tuples.
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    values = {name: validated(hints[name], value, place.at(name)) for name, value in plain.items()}
+    values = {name: validated(hints[name], value, place.at(name)) for name, value in given.items()}
     try:
         return SlurmJobs(**values)
     except ValueError as error:
         raise place.refuse(str(error)) from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"a description must be in a readable file, got {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML file: {error}") from None
 
 
 def _cells(kind: type[TrainedCell] | type[RugCell], grid: Mapping[str, Any], place: Place) -> Iterator[Cell]:
