@@ -7,6 +7,7 @@ python benchmarks/sweeps.py N_CELLS WORKERS the same in processes of this machin
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -23,6 +24,7 @@ class Trivial(Cell):
 
     measure: ClassVar[str] = "trivial"
     version: ClassVar[int] = 1
+    columns: ClassVar[Mapping[str, type]] = {"square": int}
     headline: ClassVar[tuple[str, ...]] = ("square",)
 
     number: int

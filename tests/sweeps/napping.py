@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
@@ -22,6 +23,7 @@ from superposition.sweeps import Cell, RemoteScheduler, Store, Sweep, run_sweep
 class Nap(Cell):
     measure: ClassVar[str] = "nap"
     version: ClassVar[int] = 1
+    columns: ClassVar[Mapping[str, type]] = {"square": int}
     headline: ClassVar[tuple[str, ...]] = ("square",)
 
     number: int

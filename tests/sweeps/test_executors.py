@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
@@ -100,6 +101,7 @@ class Moody(Cell):
 
     measure: ClassVar[str] = "moody"
     version: ClassVar[int] = 1
+    columns: ClassVar[Mapping[str, type]] = {"threads_here": int}
     headline: ClassVar[tuple[str, ...]] = ()
 
     number: int
@@ -257,6 +259,7 @@ class Deadly(Cell):
 
     measure: ClassVar[str] = "deadly"
     version: ClassVar[int] = 1
+    columns: ClassVar[Mapping[str, type]] = {"square": int}
     headline: ClassVar[tuple[str, ...]] = ()
 
     number: int

@@ -16,8 +16,6 @@ from typing import Any, NoReturn
 # Descriptions, configurations and records are kilobytes; the largest, a config of 10⁶ features, is some 40 MB.
 MOST_BYTES = 64 * 2**20
 
-# A pipe without a writer opens at once; a terminal is not made ours; no newlines are changed where systems do so.
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
 # What the path is to blame for; anything else is the disk's or the machine's.
 _PATH_FAULTS = {
     errno.EACCES, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENODEV, errno.ENOENT,
@@ -27,6 +25,15 @@ _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFLNK: "a symbolic link",
 }  # fmt: skip
+
+
+def flags(*names: str) -> int:
+    """Returns those of the named flags of `os.open` that this system has."""
+    return sum(getattr(os, name, 0) for name in names)
+
+
+# A pipe without a writer opens at once; a terminal is not made ours; no newlines are changed where systems do so.
+_FLAGS = os.O_RDONLY | flags("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY")
 
 
 def open_regular(path: Path, what: str) -> io.BufferedReader:

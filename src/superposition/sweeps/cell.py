@@ -37,11 +37,14 @@ class Cell(abc.ABC):
     Attributes:
         measure: Name of what is measured, and of its table; a word.
         version: Raised whenever equal cells would get other rows, so that stored rows are not mistaken for them.
+        columns: The type of each column of the row: float, int, str, bool, or Estimate, which becomes three. Any may
+            be empty; a row that does not fit is its own cell's failure, and spoils no table.
         headline: Columns of the row to print.
     """
 
     measure: ClassVar[str]
     version: ClassVar[int]
+    columns: ClassVar[Mapping[str, type]]
     headline: ClassVar[tuple[str, ...]]
 
     @abc.abstractmethod

@@ -1,9 +1,11 @@
 """Persian Rugs: the cell, and its loss beside the prediction and the bounds."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, final
 
 from superposition import _checks
+from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.sweeps.cell import Cell, Row, Workplace
 
@@ -27,6 +29,11 @@ class RugCell(Cell):
 
     measure: ClassVar[str] = "rug"
     version: ClassVar[int] = 1
+    columns: ClassVar[Mapping[str, type]] = {
+        "ratio": float, "loss": Estimate, "mean_field_loss": float, "linear_loss": float, "lower_bound": float,
+        "oracle_support_loss": float, "bayes_loss": float, "upper_bound": float, "noise_std": float, "scale": float,
+        "bias": float, "p2_over_r": float,
+    }  # fmt: skip
     headline: ClassVar[tuple[str, ...]] = ("loss", "loss_standard_error", "mean_field_loss", "p2_over_r")
 
     n_features: int

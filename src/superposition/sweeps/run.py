@@ -9,6 +9,7 @@ from superposition.sweeps.executors import Embedded, Executor
 from superposition.sweeps.store import Store
 from superposition.sweeps.sweep import Plan, Sweep
 from superposition.sweeps.tables import compact
+from superposition.sweeps.unit import remove_finished
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def run_sweep(
     executor = executor or Embedded()
     errors: dict[str, str] = {}
     with store.locked():
-        compact(store)  # so that no row of a folder that was removed is taken for that of its next one
+        remove_finished(store)
         first = plan = Plan.of(sweep, store)
         report = display.task("cells")
         for _ in range(retries + 1):
@@ -74,7 +75,7 @@ def run_sweep(
                 reached += outcome.n_cells
                 report(reached, len(plan.cells), f"{len(errors)} failed" if errors else "")
             plan = Plan.of(sweep, store)
-        compact(store)
+        compact(store, dict.fromkeys(cell.measure for cell in plan.cells))
         missing = tuple(store.missing(sweep.cells))
     keys = {cell.key for cell in missing}
     errors = {key: error for key, error in errors.items() if key in keys}

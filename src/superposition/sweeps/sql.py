@@ -1,6 +1,6 @@
 """SQL over the rows of a store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 Found = TypeVar("Found")
 
 # What an engine in memory can still reach: files, the network, and variables of this process.
-_CLOSED = "SET enable_external_access = false; SET python_enable_replacements = false; SET lock_configuration = true"
+# A temporary directory would be one to which a query that sorts much writes.
+_CLOSED = (
+    "SET temp_directory = ''; SET enable_external_access = false; SET python_enable_replacements = false; "
+    "SET lock_configuration = true"
+)
 # Kinds of statements that end with rows; DuckDB takes PIVOT apart and calls it multiple statements.
 _READS = ("SELECT", "EXPLAIN", "MULTI")
 # Rows that are taken over at a time; shares of this machine's memory that the engine may fill, and what it finds.
@@ -29,33 +33,53 @@ def query(store: Store, sql: str) -> "pa.Table":
     writes nothing. Ctrl-C ends it.
 
     Raises:
-        ValueError: The store is empty or was written by another version, the query is not valid or is no SELECT, or
-            what it finds does not fit into memory.
+        ValueError: The store is empty or was written by another version, a measure that the query names has a record
+            that is damaged, the query is not valid or is no SELECT, or what it finds does not fit into memory.
     """
     import duckdb
 
     store.check_format()
-    tables = {measure: all_rows(store, measure) for measure in store.measures()}
-    if not tables:
-        raise ValueError(f"{store.root} must hold measured cells, but there are none: run a sweep first")
+    tables, problems = _tables(store)
     # An engine in memory, on a copy: DuckDB's own files have one writer.
     with duckdb.connect() as connection:
         for measure, rows in tables.items():
             connection.register(measure, rows)
         connection.execute(f"SET memory_limit = '{int(_OF_ENGINE * _resources.memory() / 1e6)}MB'")
         connection.execute(_CLOSED)
-        return _stoppable(connection, lambda: _answer(connection, sql, list(tables)))
+        return _stoppable(connection, lambda: _answer(connection, sql, list(tables), problems))
 
 
-def _answer(connection: "duckdb.DuckDBPyConnection", sql: str, tables: Sequence[str]) -> "pa.Table":
+def _tables(store: Store) -> "tuple[dict[str, pa.Table], dict[str, ValueError]]":
+    """Returns the rows of each measure, and what is wrong with those that cannot be read."""
+    tables: dict[str, pa.Table] = {}
+    problems: dict[str, ValueError] = {}
+    for measure in store.measures():
+        try:
+            tables[measure] = all_rows(store, measure)
+        except ValueError as error:
+            problems[measure.lower()] = error
+    if not tables:
+        empty = ValueError(f"{store.root} must hold measured cells, but there are none: run a sweep first")
+        raise next(iter(problems.values()), empty)
+    return tables, problems
+
+
+def _answer(
+    connection: "duckdb.DuckDBPyConnection", sql: str, tables: Sequence[str], problems: Mapping[str, ValueError]
+) -> "pa.Table":
+    """Returns what a query finds; raises ValueError if it does not read only, or a measure that has a problem."""
     import duckdb
     import pyarrow as pa
 
     try:
         sql.encode()
-        kinds = [statement.type.name for statement in connection.extract_statements(sql)]
+        statements = connection.extract_statements(sql)
+        kinds = [statement.type.name for statement in statements]
         if not kinds or kinds[-1] not in _READS:
             raise ValueError(f"the query must end with a SELECT, got {kinds[-1] if kinds else 'none'}: it reads only")
+        for name in connection.get_table_names(statements[-1].query) if problems else ():
+            if name.lower() in problems:
+                raise problems[name.lower()]
         return _collected(connection.sql(sql).to_arrow_reader(_ROWS))
     except UnicodeEncodeError:
         raise ValueError("the query must be text, got bytes that are none") from None

@@ -1,6 +1,8 @@
 """The store: one immutable folder a measured cell, whole or absent, for many writers on one disk."""
 
 import contextlib
+import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,12 +14,17 @@ from superposition import _files
 from superposition.estimate import Estimate
 from superposition.sweeps import records
 from superposition.sweeps.cell import Cell
+from superposition.sweeps.columns import WORD
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 1
 _MARK, _RECORD = "store.json", "record.json"
+# What belongs to a store; other names in it, such as those that file managers leave, are passed over.
+_KEY = re.compile(r"[0-9a-f]{20}")
+# What file managers leave in any folder, beside hidden files.
+_STRAYS = {"Thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,9 @@ class Store:
     A cell's folder is made elsewhere and renamed into its place, so that what is there is whole. It is never changed
     again. Any number of processes may write at a time; one sweep at a time may run (`locked`).
 
+    The store itself may be a link to another disk, but nothing in it may be one: a link in a store from a stranger
+    could lead what is written anywhere. Such folders are refused when written to, and passed over when read.
+
     Args:
         folder: Made when the first cell is measured.
     """
@@ -63,20 +73,29 @@ class Store:
         return self.root / "done" / cell.measure / cell.key
 
     def workplace(self, name: str) -> Path:
-        """Returns a folder for unfinished work."""
-        return self.root / "work" / name
+        """Returns a folder for unfinished work.
+
+        Raises:
+            NotADirectoryError: It, or that of all work, is a link.
+        """
+        return _files.check_inside(self.root / "work" / name, self.root)
 
     def has(self, cell: Cell) -> bool:
         """Whether a cell is stored."""
-        return (self.folder(cell) / _RECORD).exists()
+        folder = self.folder(cell)
+        return (folder / _RECORD).exists() and not folder.is_symlink()
 
     def keys(self, measure: str) -> list[str]:
         """Returns the keys of all stored cells of a measure, in the order of the alphabet."""
-        return self._names(f"done/{measure}")
+        return _folders(self.root / "done" / measure, _KEY)
 
     def measures(self) -> list[str]:
         """Returns the names of the measures of which there are cells."""
-        return self._names("done")
+        return [name for name in _folders(self.root / "done", WORD) if self.keys(name)]
+
+    def unfinished(self) -> list[Path]:
+        """Returns the folders of units of work that were begun and not finished, in the order of their names."""
+        return [self.root / "work" / name for name in _folders(self.root / "work", _KEY)]
 
     def missing(self, cells: Iterable[Cell]) -> list[Cell]:
         """Returns the distinct cells that are not stored, in order."""
@@ -88,11 +107,11 @@ class Store:
         """Returns a stored cell.
 
         Raises:
-            ValueError: It is not there, or its record is damaged; the message names the folder.
+            ValueError: It is not there, or its record is damaged or another cell's; the message names the folder.
         """
         self.check_format()
-        folder = self.folder(cell)
-        return StoredCell(cell, folder, records.flat(records.read(folder / _RECORD)))
+        row = records.flat(records.typed(self.read(cell.measure, cell.key), type(cell), self.folder(cell)))
+        return StoredCell(cell, self.folder(cell), row)
 
     def table(self, cells: Iterable[Cell]) -> "pa.Table":
         """Returns one row a distinct cell, in order: fields, what was measured, and what ran where.
@@ -112,8 +131,8 @@ class Store:
         return table_of(self, cells)
 
     def read(self, measure: str, key: str) -> dict[str, Any]:
-        """Returns the columns of a stored cell by its key."""
-        return records.flat(records.read(self.root / "done" / measure / key / _RECORD))
+        """Returns the record of a stored cell by its key; raises ValueError if it is damaged or another cell's."""
+        return records.read(self.root / "done" / measure / key / _RECORD, measure, key)
 
     def put(self, cell: Cell, record: dict[str, Any], folder: Path) -> None:
         """Makes a folder, with a record, that of a cell; the first of two writers wins.
@@ -122,10 +141,9 @@ class Store:
             OSError: The disk is full or the folder cannot be written; nothing is stored then.
         """
         _files.write_new_json(folder / _RECORD, record)
-        target = self.folder(cell)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = _files.check_inside(self.folder(cell), self.root)
         try:
-            folder.rename(target)
+            _files.publish(folder, target)
         except OSError:
             if not self.has(cell):
                 raise
@@ -156,7 +174,7 @@ class Store:
         """Raises the errors of `locked` for a folder that is no store and cannot become one; makes nothing."""
         self.check_format()
         _files.vacant(self.root)
-        if not self.exists and any(self.root.glob("[!.]*")):
+        if not self.exists and self._contents():
             raise FileExistsError(f"{self.root} holds other files and is no store: choose another folder")
 
     @contextlib.contextmanager
@@ -174,12 +192,18 @@ class Store:
         absent = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         try:
             with _files.locked(self.root), self._marked():
+                self._tidy()
                 yield
         except BaseException:
             with contextlib.suppress(OSError):  # of the first one that is not empty
                 for folder in absent:
                     folder.rmdir()
             raise
+
+    def _tidy(self) -> None:
+        """Removes what killed processes have left half written."""
+        for place in (self.root, self.root / "failed", self.root / "tables"):
+            _files.remove_partial(_files.check_inside(place, self.root))
 
     @contextlib.contextmanager
     def _marked(self) -> Iterator[None]:
@@ -192,15 +216,25 @@ class Store:
         try:
             yield
         except BaseException:
-            if list(self.root.glob("[!.]*")) == [mark]:
+            if self._contents() == [mark]:
                 mark.unlink()
             raise
 
-    def _names(self, part: str) -> list[str]:
-        try:
-            return sorted(path.name for path in (self.root / part).iterdir())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+    def _contents(self) -> list[Path]:
+        """Returns what is in the folder, but for hidden files and those that file managers leave."""
+        return [path for path in self.root.glob("[!.]*") if path.name not in _STRAYS]
 
     def _failure(self, cell: Cell) -> Path:
-        return self.root / "failed" / f"{cell.measure}-{cell.key}.json"
+        folder = _files.check_inside(self.root / "failed", self.root)
+        return folder / f"{cell.measure}-{cell.key}.json"
+
+
+def _folders(place: Path, names: re.Pattern[str]) -> list[str]:
+    """Returns the names of folders in a folder, in the order of the alphabet; of none if it is a link."""
+    if place.is_symlink():
+        return []
+    try:
+        with os.scandir(place) as entries:
+            return sorted(e.name for e in entries if names.fullmatch(e.name) and e.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []

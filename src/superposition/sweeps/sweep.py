@@ -5,6 +5,7 @@ from typing import Self
 
 from superposition import _checks
 from superposition.sweeps.cell import BatchCell, Cell
+from superposition.sweeps.columns import check_measure
 from superposition.sweeps.store import Store
 from superposition.sweeps.unit import Unit, unfinished_batches
 
@@ -23,7 +24,7 @@ class Sweep:
         device: Torch device, such as cpu or cuda.
 
     Raises:
-        ValueError: There is no cell, or `threads` is out of range.
+        ValueError: There is no cell, a measure is not well declared, or `threads` is out of range.
     """
 
     cells: tuple[Cell, ...]
@@ -34,6 +35,8 @@ class Sweep:
         if not self.cells:
             raise ValueError("`cells` must hold at least one cell, got none")
         object.__setattr__(self, "cells", tuple({cell.key: cell for cell in self.cells}.values()))
+        for kind in {type(cell) for cell in self.cells}:
+            check_measure(kind)
         _checks.whole_number("threads", self.threads, high=MOST_THREADS)
 
 

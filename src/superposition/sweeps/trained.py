@@ -1,7 +1,7 @@
 """Trained models: the cell, how it is trained and measured, and its model read back."""
 
 import shutil
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
@@ -23,6 +23,14 @@ TRAINING_VERSION = 2
 
 # The part of a cell's folder that is as `superposition train --out` makes it.
 RUN = "run"
+
+# What `sweeps.symmetry` measures, which needs torch: of each of four statistics, and of W.
+_SPREAD = ("mean", "mean_square", "mean_square_standard_error", "root_mean_square", "extent")
+_SYMMETRY: Mapping[str, type] = {
+    **{f"{name}_{of}": float for name in ("diagonal", "bias", "noise_mean", "noise_variance") for of in _SPREAD},
+    "non_gaussianity": float, "dead_features": int, "pooled_skewness": float, "pooled_excess_kurtosis": float,
+    "paired_share": float,
+}  # fmt: skip
 
 # Features of models that leave a processor idle one at a time.
 _SMALL = 512
@@ -57,6 +65,10 @@ class TrainedCell(BatchCell):
 
     measure: ClassVar[str] = "trained"
     version: ClassVar[int] = TRAINING_VERSION
+    columns: ClassVar[Mapping[str, type]] = {
+        "ratio": float, "loss": Estimate, "mean_field_loss": float, "linear_loss": float, "stopped": str, "steps": int,
+        **_SYMMETRY,
+    }  # fmt: skip
     headline: ClassVar[tuple[str, ...]] = ("loss", "loss_standard_error", "mean_field_loss", "linear_loss", "stopped")
 
     n_features: int

@@ -17,7 +17,7 @@ from superposition.sweeps import records
 from superposition.sweeps.cell import BatchCell, Cell, Workplace, digest
 from superposition.sweeps.store import Store
 
-_MEMBERS = "members.json"
+_MEMBERS, _SHARED = "members.json", "shared"
 _BUSY_SECONDS = 0.5
 
 
@@ -68,11 +68,13 @@ class Unit:
         Threads are set by whoever calls this.
 
         Raises:
-            OSError: The store cannot be written; what a cell itself raises is recorded there and returned.
+            OSError: The store cannot be written, or the disk was full in a cell: it would be so in the next ones too.
+                What else a cell raises is recorded in the store and returned.
         """
         store = Store(self.store)
         errors: dict[str, str] = {}
         with _kept(store.workplace(self.name)) as folder:
+            _files.check_closed(folder)
             missing = [cell for cell in self.cells if not store.has(cell)]
             if len(self.cells) > 1 and missing:
                 _files.write_json(folder / _MEMBERS, {"keys": [cell.key for cell in self.cells]})
@@ -92,10 +94,11 @@ class Unit:
         first = self.cells[0]
         if isinstance(first, BatchCell) and len(self.cells) > 1 and missing:
             # All of them, if some are stored already too: the rounding depends on who is there.
-            shared = Workplace(folder / "shared", self.device, report)
+            shared = Workplace(folder / _SHARED, self.device, report)
             try:
                 first.prepare(self.cells, list(places.values()), shared)
             except Exception as error:
+                _check_disk(error, store)
                 yield from ((cell, error) for cell in missing)
                 return
         common = (time.monotonic() - started) / len(self.cells)
@@ -108,6 +111,7 @@ class Unit:
                 seconds = common + time.monotonic() - started
                 record = records.compose(cell, row, self.provenance(seconds))
             except Exception as error:
+                _check_disk(error, store)
                 yield cell, error
             else:
                 store.put(cell, record, place.folder)
@@ -126,8 +130,44 @@ class Unit:
 
 def unfinished_batches(store: Store) -> list[list[str]]:
     """Returns the keys of the cells of every batch that was begun and not finished."""
-    found = sorted((store.root / "work").glob(f"*/{_MEMBERS}"))
-    return [list(_files.read_json(path, "batch")["keys"]) for path in found]
+    return [keys for folder in store.unfinished() if (keys := _members(folder))]
+
+
+def remove_finished(store: Store) -> None:
+    """Removes the places of work whose cells are all stored: processes were killed before they could."""
+    stored = {key for measure in store.measures() for key in store.keys(measure)}
+    for folder in store.unfinished():
+        begun = set(_members(folder)) | {path.name for path in folder.iterdir() if path.is_dir()} - {_SHARED}
+        if begun <= stored:
+            # What a worker of an earlier driver is at work on is none of ours.
+            with contextlib.suppress(FileExistsError), _files.locked(folder):
+                shutil.rmtree(folder)
+
+
+def _members(folder: Path) -> list[str]:
+    """Returns the keys of the batch whose place of work a folder is; none for a cell that goes alone."""
+    path = folder / _MEMBERS
+    if not path.exists():
+        return []
+    keys = _files.read_json(path, "batch").get("keys")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ValueError(f"{path} is damaged: remove {folder}, and its cells begin anew")
+    return keys
+
+
+def _check_disk(error: Exception, store: Store) -> None:
+    """Raises OSError if an error is that of the store's disk and not of a cell."""
+    fault = _files.disk_fault(error)
+    if fault is None or not _is_below(fault.filename, store.root):
+        return
+    raise _files.UnwritableError(
+        f"{store.root} could not be written ({fault.strerror}): free space; the same command goes on"
+    ) from error
+
+
+def _is_below(name: object, root: Path) -> bool:
+    """Whether a file is in a folder; one whose name an error does not tell is taken for that."""
+    return not isinstance(name, str) or Path(name).resolve().is_relative_to(root.resolve())
 
 
 @contextlib.contextmanager
