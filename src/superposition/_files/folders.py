@@ -16,8 +16,8 @@ _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _ACCESS = os.O_RDWR if os.name == "nt" else os.O_RDONLY
 
 
-def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it, if missing, forced to disk.
+def make_folder(folder: Path, *, to_disk: bool = True) -> None:
+    """Makes a folder and those above it, if missing, and forces them to disk.
 
     Raises:
         ValueError: The path holds a NUL character.
@@ -32,7 +32,8 @@ def make_folder(folder: Path) -> None:
             above = above.parent
         for path in reversed(missing):
             path.mkdir(exist_ok=True)
-            sync_folder(path.parent)
+            if to_disk:
+                sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -67,7 +67,9 @@ def read_bytes(path: Path, what: str, *, most: int = MOST_BYTES) -> bytes:
     """Returns the content of a regular file of at most so many bytes; raises as `open_regular`, and for longer ones."""
     with open_regular(path, what) as file:
         try:
-            content = file.read(most + 1)
+            # Not `most` at once, for which memory would be taken; what has no size, as in /proc, may have content.
+            content = file.read(min(os.fstat(file.fileno()).st_size, most) + 1)
+            content += file.read(most + 1 - len(content))
         except OSError as error:
             _refuse(path, what, error)
     if len(content) > most:

@@ -15,7 +15,7 @@ KINDS: Mapping[type, str] = {float: "a number", int: "a whole number", str: "a w
 # Of a measure, which names a folder and a table.
 WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Of whole numbers in tables.
-_WHOLE = range(-(2**63), 2**63)
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 def check_measure(kind: type[Cell]) -> None:
@@ -71,18 +71,23 @@ def plain(value: Any) -> Any:
 
 def problem(value: Any) -> str | None:
     """Returns why a value can be in no column, if so."""
-    if type(value) is int and value not in _WHOLE:
-        return "is a whole number of more than 64 bits"
-    if value is not None and type(value) not in KINDS:
-        return f"is a {type(value).__name__}, neither a number nor a word"
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return "is no text"
-    if isinstance(value, float) and not isfinite(value):
-        return "is not finite"
-    return None
+    kind = type(value)
+    if kind is float:
+        return None if isfinite(value) else "is not finite"
+    if kind is int:
+        return None if _LEAST <= value <= _MOST else "is a whole number of more than 64 bits"
+    if kind is str:
+        # Half of a pair of surrogates, which JSON can spell.
+        return None if value.isascii() or _is_text(value) else "is no text"
+    return None if value is None or kind is bool else f"is a {kind.__name__}, neither a number nor a word"
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _as(name: str, value: Any, kind: type) -> Any:

@@ -102,4 +102,7 @@ def _problem(record: dict[str, Any]) -> str | None:
     cells = [*heads, *(item for part in _COLUMNS for item in record[part].items())]
     if len(dict(cells)) < len(cells):
         return f"columns share a name among {', '.join(sorted(name for name, _ in cells))}"
-    return next((f"{name} {found}" for name, value in cells if (found := columns.problem(value))), None)
+    for name, value in cells:
+        if found := columns.problem(value):
+            return f"{name} {found}"
+    return None

@@ -70,7 +70,7 @@ class Store:
 
     def folder(self, cell: Cell) -> Path:
         """Returns the place of a cell."""
-        return self.root / "done" / cell.measure / cell.key
+        return self.root.joinpath("done", cell.measure, cell.key)
 
     def workplace(self, name: str) -> Path:
         """Returns a folder for unfinished work.
@@ -132,7 +132,7 @@ class Store:
 
     def read(self, measure: str, key: str) -> dict[str, Any]:
         """Returns the record of a stored cell by its key; raises ValueError if it is damaged or another cell's."""
-        return records.read(self.root / "done" / measure / key / _RECORD, measure, key)
+        return records.read(self.root.joinpath("done", measure, key, _RECORD), measure, key)
 
     def put(self, cell: Cell, record: dict[str, Any], folder: Path) -> None:
         """Makes a folder, with a record, that of a cell; the first of two writers wins.

@@ -176,6 +176,7 @@ def _kept(folder: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         while True:
             try:
+                _files.make_folder(folder, to_disk=False)  # lost in a crash, it is made again
                 stack.enter_context(_files.locked(folder))
             except FileExistsError:
                 time.sleep(_BUSY_SECONDS)
