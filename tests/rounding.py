@@ -6,6 +6,7 @@ library, nor the number of threads matters. Reference: Higham, Accuracy and Stab
 chapters 3 and 4; Higham and Mary 2019 for the likely growth.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import expm1, log, sqrt
@@ -156,6 +157,56 @@ class Bounded:
     def through(self, function, slope):
         """An elementary function whose slope is at most `slope`, of `FUNCTION_ULPS`."""
         return self._with(function(self.value), slope * self.error, 2 * FUNCTION_ULPS)
+
+
+def through_layers(layers, x):
+    """What linear layers with ReLU between them compute, from pairs of weights (outputs, inputs) and biases.
+
+    A bias is one term more of the sum: some libraries start from it, others add it last.
+    """
+    for depth, (weight, bias) in enumerate(layers):
+        terms = [as_array(each.value if isinstance(each, Bounded) else each) for each in (weight, bias)]
+        errors = [each.error if isinstance(each, Bounded) else np.zeros(each.shape) for each in (weight, bias)]
+        matrix, error = (np.concatenate([part[0], part[1][:, None]], axis=1).T for part in (terms, errors))
+        x = x if depth == 0 else x.relu()
+        ones = np.ones((*x.value.shape[:-1], 1))
+        extended = Bounded(
+            np.concatenate([x.value, ones], axis=-1),
+            np.concatenate([x.error, np.zeros_like(ones)], axis=-1), x.dtype, x.growth,
+        )  # fmt: skip
+        x = extended @ Bounded(matrix, error, x.dtype, x.growth)
+    return x
+
+
+def trained_bound(run, model, steps, roundings, dtype, change=2.0**-20):
+    """Bound on how far results of training in other orders of summation lie apart, of the shape of the results.
+
+    Each step has the error of a step from weights that are changed by γ_n, n the roundings in a row of one step, so
+    after `steps` of them the results have moved by that many times what one change of the first weights moves them,
+    per unit of change. This is measured, with a change that is far above the roundings and far below the weights, in
+    float64. It is the largest movement of all entries of a result, and roundings mostly cancel: γ_n is above them
+    by √n, and so is the number of steps.
+
+    Args:
+        run: Trains a copy of a model and returns arrays. In float64.
+        model: From where; in float64.
+        steps: Of the training.
+        roundings: n.
+        dtype: In which the results will be compared.
+        change: Relative, of random sign, of every weight.
+    """
+    generator = torch.Generator().manual_seed(0)
+    straight = [as_array(result) for result in run(copy.deepcopy(model))]
+    moved = [0.0] * len(straight)
+    for _ in range(2):
+        changed = copy.deepcopy(model)
+        with torch.no_grad():
+            for parameter in changed.parameters():
+                signs = torch.randint(0, 2, parameter.shape, generator=generator) * 2 - 1
+                parameter.mul_(1 + change * signs.to(parameter))
+        for index, (result, reference) in enumerate(zip(run(changed), straight, strict=True)):
+            moved[index] = max(moved[index], float(np.abs(as_array(result) - reference).max()))
+    return [steps * gamma(roundings, dtype) * each / change for each in moved]
 
 
 def as_array(value):

@@ -153,7 +153,7 @@ def train_stack(
     for step in range(learning.n_steps):
         for group in optimizer.param_groups:
             group["lr"] = learning.rate(step)
-        x = features.sample(learning.batch_size, batches)
+        x = features.sample(learning.batch_size, batches, dtype=stack.dtype)
         # The sum over runs: each has the gradient that it would have alone.
         losses = (stack(x) - x).square().mean((1, 2))
         optimizer.zero_grad(set_to_none=True)
@@ -174,7 +174,7 @@ def held_out_losses(
     samples = torch_generator(seed, "compression held out")
     total = torch.zeros(2, stack.n_runs, dtype=torch.float64)
     for start in range(0, n_samples, _CHUNK):
-        x = features.sample(min(_CHUNK, n_samples - start), samples)
+        x = features.sample(min(_CHUNK, n_samples - start), samples, dtype=stack.dtype)
         errors: Tensor = (stack(x) - x).square().mean(2).double()
         total += torch.stack([errors.sum(1), errors.square().sum(1)])
     return tuple(Estimate.from_sums(float(a), float(b), n_samples) for a, b in total.T)

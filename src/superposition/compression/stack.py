@@ -76,6 +76,12 @@ class NetworkStack(torch.nn.Module):
         """Number of networks."""
         return len(self.biases[0])
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights, in which batches are drawn."""
+        dtype: torch.dtype = self.biases[0].dtype
+        return dtype
+
     def forward(self, x: Float[Tensor, "samples n_features"]) -> Float[Tensor, "n_runs samples n_features"]:
         """Returns what each network makes of the same batch."""
         linear = {self.n_encoder_layers - 1, len(self.weights) - 1}
