@@ -159,26 +159,54 @@ class Bounded:
         return self._with(function(self.value), slope * self.error, 2 * FUNCTION_ULPS)
 
 
-def through_layers(layers, x):
-    """What linear layers with ReLU between them compute, from pairs of weights (outputs, inputs) and biases.
+def linear(x, weight, bias):
+    """W x + b of rows x, weight of shape (outputs, inputs): the bias is one term more of the sum.
 
-    A bias is one term more of the sum: some libraries start from it, others add it last.
+    Some libraries start from it, others add it last.
     """
+    weight, bias = (each if isinstance(each, Bounded) else Bounded.given(each, x.dtype) for each in (weight, bias))
+    matrix, error = (
+        np.concatenate([of_weight, of_bias[:, None]], axis=1).T
+        for of_weight, of_bias in ((weight.value, bias.value), (weight.error, bias.error))
+    )
+    value, off = (
+        np.concatenate([part, np.full((*part.shape[:-1], 1), end)], axis=-1)
+        for part, end in ((x.value, 1.0), (x.error, 0.0))
+    )
+    return Bounded(value, off, x.dtype, x.growth) @ Bounded(matrix, error, x.dtype, x.growth)
+
+
+def through_layers(layers, x):
+    """What linear layers with ReLU between them compute, from pairs of weights (outputs, inputs) and biases."""
     for depth, (weight, bias) in enumerate(layers):
-        terms = [as_array(each.value if isinstance(each, Bounded) else each) for each in (weight, bias)]
-        errors = [each.error if isinstance(each, Bounded) else np.zeros(each.shape) for each in (weight, bias)]
-        matrix, error = (np.concatenate([part[0], part[1][:, None]], axis=1).T for part in (terms, errors))
-        x = x if depth == 0 else x.relu()
-        ones = np.ones((*x.value.shape[:-1], 1))
-        extended = Bounded(
-            np.concatenate([x.value, ones], axis=-1),
-            np.concatenate([x.error, np.zeros_like(ones)], axis=-1), x.dtype, x.growth,
-        )  # fmt: skip
-        x = extended @ Bounded(matrix, error, x.dtype, x.growth)
+        x = linear(x.relu() if depth else x, weight, bias)
     return x
 
 
-def trained_bound(run, model, steps, roundings, dtype, change=2.0**-20):
+def conditioned_bound(function, *inputs, roundings, dtype=np.float64, change=2.0**-26):
+    """Bound on the error of a backward stable computation: condition times backward error, of the shape of its result.
+
+    A computed result is the exact one of inputs changed by γ_n. What a change of the inputs, of random sign, moves the
+    result is measured on a formula, per unit of change; where signs cancel, γ_n, above the √n that roundings come to,
+    leaves room.
+
+    Args:
+        function: The formula, from arrays to an array, in float64.
+        inputs: Arrays.
+        roundings: n, operations in a row.
+        dtype: Of the computation that will be compared.
+        change: Relative, far above the roundings of the formula itself.
+    """
+    rng = np.random.default_rng(0)
+    reference = as_array(function(*inputs))
+    moved = np.zeros(reference.shape)
+    for _ in range(4):
+        changed = [each * (1 + change * rng.choice([-1.0, 1.0], np.shape(each))) for each in inputs]
+        moved = np.fmax(moved, np.abs(as_array(function(*changed)) - reference))
+    return gamma(roundings, dtype) * (moved / change + np.nan_to_num(np.abs(reference)))
+
+
+def trained_bound(run, model, steps, roundings, dtype, *, growth=gamma, change=2.0**-20):
     """Bound on how far results of training in other orders of summation lie apart, of the shape of the results.
 
     Each step has the error of a step from weights that are changed by γ_n, n the roundings in a row of one step, so
@@ -192,7 +220,8 @@ def trained_bound(run, model, steps, roundings, dtype, change=2.0**-20):
         model: From where; in float64.
         steps: Of the training.
         roundings: n.
-        dtype: In which the results will be compared.
+        dtype: Of the runs that will be compared.
+        growth: `likely_gamma` for float32.
         change: Relative, of random sign, of every weight.
     """
     generator = torch.Generator().manual_seed(0)
@@ -206,7 +235,7 @@ def trained_bound(run, model, steps, roundings, dtype, change=2.0**-20):
                 parameter.mul_(1 + change * signs.to(parameter))
         for index, (result, reference) in enumerate(zip(run(changed), straight, strict=True)):
             moved[index] = max(moved[index], float(np.abs(as_array(result) - reference).max()))
-    return [steps * gamma(roundings, dtype) * each / change for each in moved]
+    return [steps * growth(roundings, dtype) * each / change for each in moved]
 
 
 def as_array(value):

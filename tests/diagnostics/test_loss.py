@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -5,29 +7,36 @@ import torch
 from superposition import Autoencoder, Constant, PersianRug, SparseFeatures, Uniform, held_out_loss
 from superposition._random import torch_generator
 from superposition.diagnostics import loss as loss_module
+from tests.rounding import Bounded, assert_within, gamma, linear, sum_bound
 from tests.statistics import Z_BOUND
 
 FEATURES = SparseFeatures(6, np.linspace(0.1, 0.9, 6), Uniform(0.5, 1.5), importance=np.array([1, 0, 3, 0.5, 2, 1]))
 
 
 def naive_loss(model, features, n_samples, seed):
-    """One sample after the other, in float64, over a single chunk."""
+    """One sample after the other over a single chunk, in float64; and how far float32 may be from it."""
     x = features.sample(n_samples, torch_generator(seed, "held-out", 0))
     importance = features.per_feature(features.importance)
-    losses = []
-    for row in x:
-        error = (model(row) - row).detach().double().numpy()
+    of_double, losses = copy.deepcopy(model).double(), []
+    for row in x.double():
+        error = (of_double(row) - row).detach().numpy()
         losses.append((importance * error**2).sum() / features.n_features)
-    return np.array(losses)
+    W_enc, W_dec, b_dec, x = (Bounded.given(part, np.float32) for part in (model.W_enc, model.W_dec, model.b_dec, x))
+    error = linear(x @ W_enc.T, W_dec, b_dec).relu() - x
+    weighted = error * error * Bounded.rounded(importance, np.float32)
+    return np.array(losses), (weighted.sum(axis=1) * Bounded.rounded(1 / features.n_features, np.float32)).error
 
 
 @pytest.mark.parametrize("features", [FEATURES, SparseFeatures(6, 0.3, Constant(), importance=2.0)])
 def test_naive_twin_loop(features):
     model = Autoencoder(6, 2, initialization="linear")
-    expected = naive_loss(model, features, 500, seed=3)
+    expected, bound = naive_loss(model, features, 500, seed=3)
     measured = held_out_loss(model, features, n_samples=500, seed=3)
-    assert measured.value == pytest.approx(expected.mean(), rel=1e-5)
-    assert measured.standard_error == pytest.approx(expected.std(ddof=1) / np.sqrt(500), rel=1e-5)
+    # Sums over samples are in float64, or at worst in float32.
+    assert_within(measured.value, expected.mean(), bound.mean() + sum_bound(expected, np.float32) / 500)
+    # A change of each sample by its bound changes the spread by no more than their root mean square.
+    spread, moved = expected.std(ddof=1) / np.sqrt(500), np.sqrt((bound**2).mean() / 499)
+    assert_within(measured.standard_error, spread, moved + gamma(1000, np.float64) * expected.max() ** 2 / spread)
     assert measured.count == 500
 
 

@@ -12,6 +12,7 @@ from superposition import (
     symmetry_of_weights,
 )
 from superposition.diagnostics import permutation_symmetry
+from tests.rounding import as_array, assert_within, conditioned_bound, gamma
 
 PLAIN = SparseFeatures(9, 0.2)
 UNEQUAL = SparseFeatures(9, np.linspace(0.1, 1, 9), Uniform(0.5, 2.0))
@@ -41,14 +42,20 @@ def naive_statistics(W, b, features, power=1.5):
     return result, max(skewness), n - len(live)
 
 
-def assert_equal(measured, expected):
-    spreads, skewness, dead = expected
-    for name, values in spreads.items():
-        spread = getattr(measured, name)
-        found = (spread.mean, spread.mean_square, spread.root_mean_square, spread.extent)
-        np.testing.assert_allclose(found, values, rtol=1e-9, atol=1e-14, err_msg=name)
-    assert measured.non_gaussianity == pytest.approx(skewness, rel=1e-9)
-    assert measured.dead_features == dead
+def flat(statistics):
+    """All numbers in a row."""
+    spreads, skewness, _ = statistics
+    return np.array([*(number for values in spreads.values() for number in values), skewness])
+
+
+def assert_equal(measured, W, b, features):
+    expected = naive_statistics(W, b, features)
+    # A statistic is some sums over a row, a quotient, and a mean over features.
+    bound = conditioned_bound(lambda W, b: flat(naive_statistics(W, b, features)), W, b, roundings=8 * 9)
+    spreads = [getattr(measured, name) for name in expected[0]]
+    found = [number for each in spreads for number in (each.mean, each.mean_square, each.root_mean_square, each.extent)]
+    assert_within([*found, measured.non_gaussianity], flat(expected), bound, resolution=1e-9)
+    assert measured.dead_features == expected[2]
     assert measured.n_features == 9
 
 
@@ -65,7 +72,7 @@ def test_naive_twin_at_any_block_size(weights, features, block, monkeypatch):
     monkeypatch.setattr(permutation_symmetry, "_BLOCK_ENTRIES", block)
     W, b = weights
     measured = symmetry_of_weights(torch.from_numpy(W), torch.from_numpy(b), features)
-    assert_equal(measured, naive_statistics(W, b, features))
+    assert_equal(measured, W, b, features)
 
 
 def test_mutant_without_the_power_differs(weights):
@@ -79,11 +86,17 @@ def test_naive_twin_of_a_model(monkeypatch):
     model = Autoencoder(9, 4, initialization="linear")
     with torch.no_grad():
         model.W_dec.mul_(3)
-    W = (model.W_dec @ model.W_enc).detach().double().numpy()
+    W_enc, W_dec, b = (as_array(parameter) for parameter in (model.W_enc, model.W_dec, model.b_dec))
     measured = symmetry(model, UNEQUAL)
-    expected = naive_statistics(W, model.b_dec.detach().double().numpy(), UNEQUAL)
+    expected = naive_statistics(W_dec @ W_enc, b, UNEQUAL)
+
+    def variance(W_enc, W_dec):
+        return naive_statistics(W_dec @ W_enc, b, UNEQUAL)[0]["noise_variance"][0]
+
+    # W is a product in float32; all else is float64.
+    bound = conditioned_bound(variance, W_enc, W_dec, roundings=4, dtype=np.float32)
     assert measured.dead_features == expected[2]
-    assert measured.noise_variance.mean == pytest.approx(expected[0]["noise_variance"][0], rel=1e-4)
+    assert_within(measured.noise_variance.mean, expected[0]["noise_variance"][0], bound)
 
 
 def test_property_permuting_features_changes_nothing(weights, rng):
@@ -91,8 +104,14 @@ def test_property_permuting_features_changes_nothing(weights, rng):
     order = rng.permutation(9)
     straight = symmetry_of_weights(torch.from_numpy(W), torch.from_numpy(b), PLAIN)
     shuffled = symmetry_of_weights(torch.from_numpy(W[np.ix_(order, order)]), torch.from_numpy(b[order]), PLAIN)
-    assert shuffled.noise_mean.mean_square == pytest.approx(straight.noise_mean.mean_square, rel=1e-9)
-    assert shuffled.non_gaussianity == pytest.approx(straight.non_gaussianity, rel=1e-9)
+
+    def both(W):
+        spreads, skewness, _ = naive_statistics(W, b, PLAIN)
+        return np.array([spreads["noise_mean"][1], skewness])
+
+    bound = 2 * conditioned_bound(both, W, roundings=8 * 9)
+    found = (shuffled.noise_mean.mean_square, shuffled.non_gaussianity)
+    assert_within(found, [straight.noise_mean.mean_square, straight.non_gaussianity], bound, resolution=1e-9)
 
 
 def test_the_argument_is_left_alone(weights):
@@ -107,7 +126,7 @@ def test_dead_features_are_counted_and_left_out(weights):
     measured = symmetry_of_weights(torch.from_numpy(W), torch.from_numpy(b), PLAIN)
     assert measured.dead_features == 2
     assert measured.noise_variance.extent < 1e3
-    assert_equal(measured, naive_statistics(W, b, PLAIN))
+    assert_equal(measured, W, b, PLAIN)
 
 
 def test_limit_all_dead():
@@ -130,13 +149,24 @@ def test_identity_a_rug_is_the_exact_prediction(seed):
     features = SparseFeatures(64, 0.045)
     rug = PersianRug.fit(features, 16, seed=seed)
     measured, predicted = symmetry(rug, features), predicted_symmetry(features, 16)
-    for spread in (measured.diagonal, measured.bias, measured.noise_mean, measured.noise_variance):
-        assert spread.extent < 1e-5
-    assert measured.diagonal.mean == pytest.approx(predicted.diagonal, rel=1e-6)
-    assert measured.noise_variance.mean == pytest.approx(predicted.noise_variance, rel=1e-5)
-    assert measured.noise_mean.mean == pytest.approx(rug.interference_mean(features), abs=1e-6)
+    # Entries of W, up to a > 0, are off by δ = γ₈ a in float32: rows, divided by a, by 2δ/a in each of 64 places.
+    entry = gamma(8, np.float32)
+    of_mean = 2 * entry * 64 * features.mean
+    of_variance = 4 * entry * np.abs(rug.matrix().double().numpy()).sum(1).max() * features.variance
+    for spread, bound in (
+        (measured.diagonal, entry * predicted.diagonal),
+        (measured.bias, 0.0),
+        (measured.noise_mean, of_mean),
+        (measured.noise_variance, of_variance),
+    ):
+        assert spread.extent <= 2 * bound
+    assert measured.diagonal.mean == pytest.approx(predicted.diagonal, rel=entry)
+    assert measured.noise_variance.mean == pytest.approx(predicted.noise_variance, abs=of_variance)
+    assert measured.noise_mean.mean == pytest.approx(rug.interference_mean(features), abs=of_mean)
     effective = measured.bias.mean + measured.diagonal.mean * measured.noise_mean.mean
-    assert effective == pytest.approx(predicted.effective_bias, rel=1e-5)
+    assert effective == pytest.approx(predicted.effective_bias, abs=2 * of_mean * predicted.diagonal)
+    assert of_variance < 1e-3 * predicted.noise_variance
+    assert of_mean < 1e-3
     assert measured.dead_features == 0
 
 

@@ -1,3 +1,5 @@
+from math import sqrt
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,8 @@ from scipy.linalg import hadamard
 
 from superposition import Autoencoder, PersianRug
 from superposition.models.encoders import DenseEncoder, RugEncoder, encoder_of
+from tests.rounding import FUNCTION_ULPS, assert_within, gamma, product_bound
+from tests.statistics import Z_BOUND
 
 
 def dense_rug(rug):
@@ -21,13 +25,18 @@ def test_naive_twin_products_of_a_rug(rug, generator):
     x = torch.randn(5, rug.n_features, generator=generator, dtype=torch.float64)
     hidden = torch.randn(5, rug.n_hidden, generator=generator, dtype=torch.float64)
     index = torch.randint(rug.n_features, (5, 4), generator=generator)
-    np.testing.assert_allclose(encoder.encode(x), x.numpy() @ W.T, atol=1e-12)
-    np.testing.assert_allclose(encoder.adjoint(hidden), hidden.numpy() @ W, atol=1e-12)
-    np.testing.assert_allclose(encoder.columns(index), W.T[index.numpy()], atol=1e-6)
+    # Sums of n terms, and a factor 1/√m, on both sides.
+    n = rug.n_features
+    assert_within(encoder.encode(x), x.numpy() @ W.T, product_bound(x, W.T, float, growth=twice), resolution=1e-10)
+    found, expected = encoder.adjoint(hidden), hidden.numpy() @ W
+    assert_within(found, expected, product_bound(hidden, W, float, growth=twice), resolution=1e-10)
     chosen = W.T[index.numpy()]
-    np.testing.assert_allclose(encoder.gram(index), chosen @ chosen.transpose(0, 2, 1), atol=1e-12)
-    np.testing.assert_allclose(encoder.column_norms(), np.linalg.norm(W, axis=0), rtol=1e-6)
-    np.testing.assert_allclose(encoder.residual_norm(hidden, x), _residual(hidden.numpy(), x.numpy(), W), rtol=1e-12)
+    np.testing.assert_allclose(encoder.columns(index), chosen, rtol=gamma(4, np.float32))
+    # Columns have norm 1.
+    gram = chosen @ chosen.transpose(0, 2, 1)
+    np.testing.assert_allclose(encoder.gram(index), gram, rtol=0, atol=twice(2 * n, float))
+    np.testing.assert_allclose(encoder.column_norms(), np.linalg.norm(W, axis=0), rtol=gamma(4, np.float32))
+    _check_residual(encoder, hidden, x, W)
 
 
 def test_naive_twin_products_of_a_matrix(generator):
@@ -35,11 +44,25 @@ def test_naive_twin_products_of_a_matrix(generator):
     encoder = DenseEncoder(W)
     x, hidden = (torch.randn(3, k, generator=generator, dtype=torch.float64) for k in (9, 4))
     index = torch.tensor([[0, 3], [8, 8], [1, 2]])
-    np.testing.assert_allclose(encoder.encode(x), x @ W.T)
-    np.testing.assert_allclose(encoder.adjoint(hidden), hidden @ W)
+    assert_within(encoder.encode(x), x @ W.T, product_bound(x, W.T, float, growth=twice))
+    assert_within(encoder.adjoint(hidden), hidden @ W, product_bound(hidden, W, float, growth=twice))
     assert torch.equal(encoder.columns(index), W.T[index])
-    np.testing.assert_allclose(encoder.gram(index), W.T[index] @ W.T[index].mT)
-    np.testing.assert_allclose(encoder.residual_norm(hidden, x), _residual(hidden.numpy(), x.numpy(), W.numpy()))
+    bound = twice(4, float) * (W.T[index].abs() @ W.T[index].mT.abs())
+    assert_within(encoder.gram(index), W.T[index] @ W.T[index].mT, bound)
+    _check_residual(encoder, hidden, x, W.numpy())
+
+
+def twice(count, dtype):
+    """Of both sides, each with a few roundings more."""
+    return 2 * gamma(count + 4, dtype)
+
+
+def _check_residual(encoder, hidden, x, W):
+    expected = _residual(hidden.numpy(), x.numpy(), W)
+    # A difference, each part of which is off by γ_n of its terms, and norms of m squares.
+    off = np.linalg.norm(np.abs(hidden.numpy()) + np.abs(x.numpy()) @ np.abs(W).T, axis=1)
+    bound = twice(x.shape[1] + hidden.shape[1], float) * (off / np.linalg.norm(hidden.numpy(), axis=1) + expected)
+    assert_within(encoder.residual_norm(hidden, x), expected, bound, resolution=1e-9)
 
 
 def _residual(hidden, x, W):
@@ -53,7 +76,8 @@ def test_residual_of_nothing_is_none():
 def test_identity_tightness_of_a_rug_is_as_declared(rug):
     W = dense_rug(rug)
     assert RugEncoder(rug).is_tight
-    np.testing.assert_allclose(W @ W.T, np.eye(rug.n_hidden) * rug.n_features / rug.n_hidden, atol=1e-12)
+    n, m = rug.n_features, rug.n_hidden
+    np.testing.assert_allclose(W @ W.T, np.eye(m) * n / m, rtol=0, atol=gamma(n + 4, float) * n / m)
 
 
 @pytest.mark.parametrize("rank", [4, 2])
@@ -64,22 +88,30 @@ def test_identity_diagonalised(rank, generator):
     form = DenseEncoder(W).diagonalised()
     assert form.spectrum.shape == (rank,)
     B = form.encoder.columns(torch.arange(9)).T
-    np.testing.assert_allclose(B @ B.T, torch.diag(form.spectrum), atol=1e-10)
+    # An eigendecomposition is backward stable: off by some γ of the size squared times the largest eigenvalue.
+    stable = gamma(4 * 9**2, float) * float(form.spectrum.max())
+    np.testing.assert_allclose(B @ B.T, torch.diag(form.spectrum), rtol=0, atol=stable)
     x = torch.randn(3, 9, generator=generator, dtype=torch.float64)
-    np.testing.assert_allclose(form.rotate(x @ W.T), form.encoder.encode(x), atol=1e-10)
+    # Divided by singular values of the rank: their condition once more.
+    condition = float(form.spectrum.max() / form.spectrum.min())
+    np.testing.assert_allclose(form.rotate(x @ W.T), form.encoder.encode(x), rtol=0, atol=stable * condition)
 
 
 @pytest.mark.parametrize(("n", "m"), [(8, 3), (8, 4), (8, 8), (9, 4), (9, 9), (10, 7), (100, 31)])
 def test_identity_harmonic_frames_are_tight_with_unit_columns(n, m):
     W = DenseEncoder.harmonic(n, m, seed=2, dtype=torch.float64).W_enc.numpy()
     assert W.shape == (m, n)
-    np.testing.assert_allclose(W @ W.T, np.eye(m) * n / m, atol=1e-12)
-    np.testing.assert_allclose((W**2).sum(0), 1, atol=1e-12)
+    # Cosines of angles up to 2π m, which are off by γ of themselves, in columns of norm 1.
+    trigonometric = gamma(2 * FUNCTION_ULPS + 16 * m, float)
+    np.testing.assert_allclose(W @ W.T, np.eye(m) * n / m, rtol=0, atol=(trigonometric + gamma(n, float)) * 2 * n / m)
+    np.testing.assert_allclose((W**2).sum(0), 1, rtol=2 * trigonometric + gamma(m, float))
 
 
 def test_gaussian_encoder_has_columns_of_norm_about_one():
     encoder = DenseEncoder.gaussian(2000, 1000, seed=1)
-    assert float(encoder.column_norms().mean()) == pytest.approx(1, abs=0.005)
+    assert float(encoder.column_norms().mean()) == pytest.approx(
+        1, abs=1 / 4000 + Z_BOUND / sqrt(4e6)
+    )  # 1 − 1/4m, √(1/2mn)
     assert not torch.equal(encoder.W_enc, DenseEncoder.gaussian(2000, 1000, seed=2).W_enc)
 
 

@@ -5,8 +5,11 @@ from scipy.linalg import hadamard
 
 from superposition import PersianRug, SparseFeatures, held_out_loss
 from superposition.theory import symmetric_optimum
+from tests.rounding import Bounded, assert_within, gamma
 from tests.statistics import Z_BOUND
 
+# Of an entry of R, a sum of integers divided by m, at most 1, with a square root or two.
+ENTRY = gamma(8, np.float32)
 SIZES = [(1, 1), (2, 1), (8, 3), (64, 16), (128, 127), (256, 256)]
 
 
@@ -23,14 +26,16 @@ def rug(request):
 
 
 def test_naive_twin_matrix(rug):
-    np.testing.assert_allclose(rug.matrix(), dense_R(rug), atol=1e-6)
+    np.testing.assert_allclose(rug.matrix(), dense_R(rug), rtol=0, atol=ENTRY)
 
 
 def test_identity_diagonal_rows_and_projector(rug):
     R, ratio = rug.matrix().double().numpy(), rug.n_hidden / rug.n_features
-    np.testing.assert_allclose(np.diag(R), 1, atol=1e-6)
-    np.testing.assert_allclose((R**2).sum(1) - 1, 1 / ratio - 1, atol=1e-5 / ratio)
-    np.testing.assert_allclose(R @ R, R / ratio, atol=1e-5 / ratio)
+    np.testing.assert_allclose(np.diag(R), 1, rtol=ENTRY)
+    # Both factors of each product are off.
+    off = 2 * ENTRY * np.abs(R).sum(1).max()
+    np.testing.assert_allclose((R**2).sum(1) - 1, 1 / ratio - 1, rtol=0, atol=off)
+    np.testing.assert_allclose(R @ R, R / ratio, rtol=0, atol=off + ENTRY / ratio)
     np.testing.assert_array_equal(R, R.T)
     if ratio < 0.5:
         assert not np.allclose(R @ R, R, atol=0.1)  # eq. 42–45 drop the factor
@@ -39,16 +44,22 @@ def test_identity_diagonal_rows_and_projector(rug):
 def test_identity_entries_depend_on_the_exclusive_or(rug):
     R = rug.matrix().numpy()
     i, j = np.indices(R.shape)
-    np.testing.assert_allclose(R, R[0][i ^ j], atol=1e-6)
+    np.testing.assert_allclose(R, R[0][i ^ j], rtol=0, atol=2 * ENTRY)
 
 
 def test_naive_twin_forward(rug, generator):
     x = torch.rand(2, 5, rug.n_features, generator=generator)
     expected = np.maximum(1.3 * x.double().numpy() @ dense_R(rug) - 0.2, 0)
-    np.testing.assert_allclose(rug(x).detach(), expected, atol=1e-4)
-    in_double = rug(x.double()).detach()
+    H = hadamard(rug.n_features)[:, rug.rows.numpy()].astype(float)
+
+    def bound(dtype):
+        hidden = (Bounded.given(x, dtype) @ H) * Bounded.rounded(1 / rug.n_hidden, dtype)
+        return ((hidden @ H.T) * Bounded.rounded(1.3, dtype) + Bounded.rounded(-0.2, dtype)).error
+
+    assert_within(rug(x), expected, bound(np.float32))
+    in_double = rug(x.double())
     assert in_double.dtype == torch.float64
-    np.testing.assert_allclose(in_double, expected, atol=1e-12)
+    assert_within(in_double, expected, 2 * bound(np.float64), resolution=1e-10)
 
 
 def test_naive_twin_encode_rows_and_bias(rug, generator):
@@ -56,10 +67,14 @@ def test_naive_twin_encode_rows_and_bias(rug, generator):
     rows = hadamard(rug.n_features)[rug.rows.numpy()] / np.sqrt(rug.n_hidden)
     hidden = rug.encode(x)
     assert hidden.shape == (4, rug.n_hidden)
-    np.testing.assert_allclose(hidden, x.numpy() @ rows.T, atol=1e-4)
-    np.testing.assert_allclose(hidden.double().numpy() @ rows, rug.apply_R(x), atol=1e-4)
+    exact = (Bounded.given(x, np.float32) @ (np.sqrt(rug.n_hidden) * rows.T)) * Bounded.rounded(
+        1 / np.sqrt(rug.n_hidden), np.float32
+    )
+    assert_within(hidden, exact.value, exact.error)
+    applied = exact @ rows  # rounded in another order: of both sides
+    assert_within(rug.apply_R(x), hidden.double().numpy() @ rows, 2 * applied.error)
     stop = min(rug.n_features, 5)
-    np.testing.assert_allclose(rug.W_rows(1, stop), 1.3 * dense_R(rug)[1:stop], atol=1e-5)
+    np.testing.assert_allclose(rug.W_rows(1, stop), 1.3 * dense_R(rug)[1:stop], rtol=0, atol=1.3 * ENTRY)
     assert torch.equal(rug.bias_vector(), torch.full((rug.n_features,), -0.2))
 
 
@@ -68,7 +83,7 @@ def test_naive_twin_interference_mean_with_and_without_the_constant_row(rows):
     rug, features = PersianRug(16, torch.tensor(rows)), SparseFeatures(16, 0.3)
     R = dense_R(rug)
     expected = (R.sum(1) - 1) * features.mean
-    np.testing.assert_allclose(rug.interference_mean(features), expected, atol=1e-12)
+    np.testing.assert_allclose(rug.interference_mean(features), expected, rtol=0, atol=gamma(64, float) * 16)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -76,9 +91,11 @@ def test_fit_takes_the_mean_interference_out_of_the_bias(seed):
     features = SparseFeatures(64, 0.045)
     rug = PersianRug.fit(features, 16, seed=seed)
     best = symmetric_optimum(0.25, 0.045)
-    assert rug.scale.item() == pytest.approx(best.scale, rel=1e-12)
-    effective = rug.bias.item() + rug.scale.item() * rug.interference_mean(features)
-    assert effective == pytest.approx(best.bias, rel=1e-12)
+    assert rug.scale.item() == best.scale
+    absorbed = rug.scale.item() * rug.interference_mean(features)
+    # A difference that is undone.
+    undone = gamma(4, float) * (abs(best.bias) + abs(absorbed))
+    assert rug.bias.item() + absorbed == pytest.approx(best.bias, rel=0, abs=undone)
 
 
 @pytest.mark.parametrize(("p", "ratio"), [(0.045, 0.25), (0.1, 0.5)])

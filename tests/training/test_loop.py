@@ -1,3 +1,4 @@
+import copy
 import json
 import subprocess
 import sys
@@ -13,31 +14,41 @@ from superposition.models import load_with_features
 from superposition.theory import linear_loss, weighted_linear_loss
 from superposition.training import Curve, loop, train_many
 from superposition.training.loop import _Loop
+from tests.rounding import assert_within, gamma, trained_bound, unit_roundoff
 from tests.statistics import Z_BOUND
 
 EXPLOSIVE = TrainingConfig(batch_size=16, learning_rate=1e30, rate_cap=inf, warm_up=0.0)
 
 
 def test_naive_twin_autograd_and_a_plain_adam(small):
+    """In float64, in which nothing but rounding may tell them apart."""
     from superposition._random import torch_generator
 
-    run = train(small.model(), small.features, small.config, seed=5, n_held_out=10)
-    twin = small.model()
+    def results(model):
+        run = train(model, small.features, small.config, seed=5, n_held_out=10)
+        return [run.curve.loss, *run.model.parameters()]
+
+    twin = small.model().double()
+    # The loss of a batch is the longest sum, of 16 · 12 terms.
+    bounds = trained_bound(results, twin, small.config.n_steps, 16 * 12, np.float64)
+    curve, *trained = results(copy.deepcopy(twin))
     optimizer = torch.optim.Adam(twin.parameters(), lr=1.0, betas=small.config.betas, eps=small.config.epsilon)
     losses = []
     for step in range(small.config.n_steps):
-        x = small.features.sample(small.config.batch_size, torch_generator(5, "batch", step))
+        x = small.features.sample(small.config.batch_size, torch_generator(5, "batch", step), dtype=torch.float64)
         optimizer.param_groups[0]["lr"] = small.config.peak_rate(12, 3, 0.2) * small.config.rate_factor(step)
         loss = (twin(x) - x).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    for mine, theirs in zip(run.model.parameters(), twin.parameters(), strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
-    assert run.curve.loss[0] == pytest.approx(np.mean(losses[:50]), rel=1e-4)
+    # Losses are noted in float32.
+    noted = bounds[0] + unit_roundoff(np.float32) * max(losses)
+    assert_within(curve, [np.mean(losses[:50]), np.mean(losses[50:])], noted, resolution=1e-6)
+    for mine, theirs, bound in zip(trained, twin.parameters(), bounds[1:], strict=True):
+        assert_within(mine, theirs, bound, resolution=1e-6)
+    run = train(small.model(), small.features, small.config, seed=5, n_held_out=10)
     assert run.curve.step == (50, 60)
-    assert run.curve.loss[1] == pytest.approx(np.mean(losses[50:]), rel=1e-4)
 
 
 def test_curve_is_the_means_of_windows():
@@ -45,8 +56,11 @@ def test_curve_is_the_means_of_windows():
     curve = Curve.of(losses, window=10)
     assert curve.step == (10, 20, 23)
     parts = [losses[:10].double().numpy(), losses[10:20].double().numpy(), losses[20:].double().numpy()]
-    np.testing.assert_allclose(curve.loss, [part.mean() for part in parts])
-    np.testing.assert_allclose(curve.standard_error, [part.std(ddof=1) / np.sqrt(len(part)) for part in parts])
+    # Means and squares of ten positive numbers in float64.
+    np.testing.assert_allclose(curve.loss, [part.mean() for part in parts], rtol=gamma(32, float))
+    errors = [part.std(ddof=1) / np.sqrt(len(part)) for part in parts]
+    # Through sums of squares or of deviations: Var = E y² − (E y)², which is a tenth of E y² here.
+    np.testing.assert_allclose(curve.standard_error, errors, rtol=20 * gamma(32, float))
     assert Curve.of(torch.zeros(0)) == Curve((), (), ())
     assert isnan(Curve.of(torch.zeros(1)).standard_error[0])
 
@@ -235,20 +249,28 @@ class TestTied:
         from superposition._random import torch_generator
 
         config = self.CONFIG
-        run = train(small.model(), small.features, config, seed=5, n_held_out=10)
-        W = small.model().W_enc.detach().clone().requires_grad_()
-        bias = torch.zeros(12, requires_grad=True)
+
+        def results(model):
+            with torch.no_grad():
+                model.W_dec.copy_(model.W_enc.T)
+            return train(model, small.features, config, seed=5, n_held_out=10).model.parameters()
+
+        # In float64; the loss of a batch is the longest sum.
+        bounds = trained_bound(results, small.model().double(), config.n_steps, 32 * 12, np.float64)
+        W_enc, W_dec, b_dec = results(small.model().double())
+        W = small.model().double().W_enc.detach().clone().requires_grad_()
+        bias = torch.zeros(12, dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.Adam([W, bias], betas=config.betas, eps=config.epsilon)
         for step in range(config.n_steps):
-            x = small.features.sample(config.batch_size, torch_generator(5, "batch", step))
+            x = small.features.sample(config.batch_size, torch_generator(5, "batch", step), dtype=torch.float64)
             optimizer.param_groups[0]["lr"] = config.peak_rate(12, 3, 0.2) * config.rate_factor(step)
             loss = (torch.relu(x @ W.T @ W + bias) - x).square().mean()
             optimizer.zero_grad()
             loss.backward()
             W.grad /= 2
             optimizer.step()
-        torch.testing.assert_close(run.model.W_enc.detach(), W.detach(), rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(run.model.W_dec.detach(), W.detach().T, rtol=1e-3, atol=1e-4)
+        for found, expected, bound in zip((W_enc, W_dec, b_dec), (W, W.T, bias), bounds, strict=True):
+            assert_within(found, expected, bound, resolution=1e-6)
 
     @pytest.mark.parametrize("shape", [(12, 3), (1024, 64)])
     def test_weights_stay_tied_whichever_step_is_used(self, shape):
@@ -257,9 +279,16 @@ class TestTied:
         assert not torch.equal(run.model.W_enc, Autoencoder(*shape).W_enc)
 
     def test_models_trained_together_stay_tied(self):
-        models = [Autoencoder(12, width) for width in (2, 5)]
-        for run in train_many(models, SparseFeatures(12, 0.2), self.CONFIG, n_held_out=10):
-            torch.testing.assert_close(run.model.W_dec, run.model.W_enc.T, rtol=1e-4, atol=1e-5)
+        def both(wide):
+            models = [Autoencoder(12, 2).double(), wide]
+            with torch.no_grad():
+                wide.W_dec.copy_(wide.W_enc.T)
+            run = train_many(models, SparseFeatures(12, 0.2), self.CONFIG, n_held_out=10)[1]
+            return run.model.W_enc.T, run.model.W_dec
+
+        bounds = trained_bound(both, Autoencoder(12, 5).double(), self.CONFIG.n_steps, 32 * 12, np.float64)
+        W_enc, W_dec = both(Autoencoder(12, 5).double())
+        assert_within(W_dec, W_enc, bounds[0] + bounds[1], resolution=1e-6)
 
     def test_mutant_the_default_protocol_unties(self, small):
         run = train(small.model(), small.features, small.config, n_held_out=10)

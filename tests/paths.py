@@ -1,0 +1,77 @@
+"""The tests of rounding under other code paths: what other processors, or more threads, would compute.
+
+`python -m tests.paths` runs the fast tier of the rooms below once for each path, all of them even if one fails, and
+says which did. Options go on to pytest. On processors other than x86-64 the variables do nothing, and the same tests
+are run again.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+
+import torch
+
+# What computes with torch, and what computes with NumPy and SciPy alone. Other rooms call these.
+TORCH = ("features", "decoders", "sensing", "models", "diagnostics", "compression", "training")
+ALL = ("theory", *TORCH)
+# A set of instructions, or an order of sums, of one library: torch's own loops, oneDNN, MKL, NumPy's and SciPy's
+# OpenBLAS. Two threads split sums otherwise than one.
+PATHS = {
+    ("ATEN_CPU_CAPABILITY", "default"): TORCH,
+    ("ATEN_CPU_CAPABILITY", "avx2"): TORCH,
+    ("ONEDNN_MAX_CPU_ISA", "AVX2"): TORCH,
+    ("MKL_CBWR", "COMPATIBLE"): TORCH,
+    ("OPENBLAS_CORETYPE", "Haswell"): ALL,
+    ("OPENBLAS_CORETYPE", "Prescott"): ALL,
+    ("OMP_NUM_THREADS", "2"): ALL,
+}
+# These ask for AVX2 whether the processor has it or not.
+NEED_AVX2 = {("ATEN_CPU_CAPABILITY", "avx2"), ("OPENBLAS_CORETYPE", "Haswell")}
+# Slow, and bit by bit: they start processes.
+LEFT_OUT = ("tests/training/test_resume.py", "tests/training/test_ranks.py")
+
+
+def of_this_processor():
+    """Returns the paths that this processor can take."""
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    return [path for path in PATHS if path not in NEED_AVX2 or torch.cpu._is_avx2_supported() or not is_x86]
+
+
+def environment(**variables):
+    """Returns the environment with these variables and no other that chooses a path; one thread if not told."""
+    chosen = {variable for variable, _ in PATHS}
+    kept = {name: value for name, value in os.environ.items() if name not in chosen}
+    return kept | {"OMP_NUM_THREADS": "1"} | variables
+
+
+def passes(variable, value, options):
+    """Runs the tests of one path; returns whether they pass."""
+    # Workers of one thread each, or one worker of two.
+    workers = "0" if variable == "OMP_NUM_THREADS" else "2"
+    arguments = ["-q", "-n", workers, "--dist", "worksteal", "-m", "not slow", "-p", "no:cacheprovider"]
+    rooms = [f"tests/{room}" for room in PATHS[variable, value]]
+    left_out = [f"--ignore={file}" for file in LEFT_OUT]
+    return not subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments, *left_out, *rooms, *options],
+        env=environment(**{variable: value}),
+        check=False,
+    ).returncode
+
+
+def main(options):
+    """Returns the exit code: 0 if the tests pass under all paths."""
+    failed = []
+    for variable, value in of_this_processor():
+        started = time.monotonic()
+        if not passes(variable, value, options):
+            failed.append(f"{variable}={value}")
+        print(f"paths: {variable}={value}: {time.monotonic() - started:.0f} s", flush=True)
+    for path in failed:
+        print(f"paths: failed under {path}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
