@@ -220,8 +220,8 @@ class TestGaussian:
         features = SparseFeatures(4096, 0.045)
         rug = PersianRug.fit(features, 1024)
         found = loss_split(rug, features, n_samples=4000)
-        # Entries of rows are integers times a few factors in float32; at the optimum the loss is stationary in scale and
-        # bias, and grows more slowly than the square of the variance, which is off by twice as much as they are.
+        # Entries of rows are integers times a few factors in float32; at the optimum the loss is stationary in scale
+        # and bias, and grows more slowly than the square of the variance, which is off by twice as much as they are.
         expected = theory.symmetric_optimum(0.25, 0.045).loss
         assert found.gaussian == pytest.approx(expected, rel=4 * gamma(8, np.float32))
         for beyond, of, tolerance in (

@@ -5,12 +5,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from superposition.compression import QuantizedPair
 from superposition.figures.figure_a1 import FigureA1
-from superposition.figures.figure_a2 import FigureA2
+from superposition.figures.figure_a2 import _ROUNDING, FigureA2
 from superposition.figures.figure_a3 import FigureA3
 from superposition.figures.figure_a4 import FigureA4
 from superposition.figures.figure_a5 import FigureA5
 from superposition.figures.figure_a6 import FigureA6
+from tests.compression.bounds import stage_bounds
 
 ALL = (FigureA1(), FigureA2(), FigureA3(), FigureA4(), FigureA5(), FigureA6())
 A1, A2, A3, A4, A5, A6 = ALL
@@ -45,7 +47,10 @@ class TestConstructed:
 
     def test_decoders(self, tables):
         assert verdicts(A2, tables["A2"]) == [True, True]
-        assert verdicts(A2, changed(tables["A2"], "y_hat", 1 + 1e-5, source="network")) == [False, True]
+        assert verdicts(A2, changed(tables["A2"], "y_hat", 1 + 1e-4, source="network")) == [False, True]
+        scheme = QuantizedPair(3, 0.1)
+        _, decode = stage_bounds(scheme, scheme.to_network())
+        assert 0.5 * _ROUNDING < decode(np.linspace(0, 1, 2001)[:, None]).max() < _ROUNDING
         assert verdicts(A2, changed(tables["A2"], "neurons", 2)) == [False, True]
         assert verdicts(A2, changed(tables["A2"], "ramp", 1.001)) == [True, False]
 

@@ -5,6 +5,7 @@ import pytest
 
 from superposition.sweeps import RugCell, SlurmJobs, TrainedCell, read_sweep
 from superposition.sweeps.description import read_slurm
+from tests.rounding import gamma
 
 GRID = """
 measure = "trained"
@@ -43,7 +44,7 @@ def test_ranges_have_both_ends_and_whole_numbers_where_they_must(write):
     text = GRID.replace("= 0.1", "= { log = [0.01, 0.8], count = 20 }") + "seed = { linear = [0, 4], count = 3 }\n"
     cells = read_sweep(write(text)).cells
     found = list(dict.fromkeys(cell.probability for cell in cells))
-    np.testing.assert_allclose(found, np.geomspace(0.01, 0.8, 20))
+    np.testing.assert_allclose(found, np.geomspace(0.01, 0.8, 20), rtol=gamma(64, float))
     assert (found[0], found[-1]) == (0.01, 0.8)
     assert [cell.seed for cell in cells[:3]] == [0, 2, 4]
     assert len(cells) == 60

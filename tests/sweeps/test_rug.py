@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from superposition import PersianRug, SparseFeatures, held_out_loss, theory
 from superposition.sweeps import RugCell
+from tests.rounding import gamma, likely_gamma
 
 CELL = RugCell(n_features=256, n_hidden=32, probability=0.05, n_held_out=4000)
 
@@ -43,9 +45,11 @@ def test_the_row_is_what_the_library_measures(store, complete):
     found, row = store.get(CELL).estimate("loss"), store.get(CELL).row
     features = SparseFeatures(256, 0.05)
     rug = PersianRug.fit(features, 32)
-    assert found.value == pytest.approx(held_out_loss(rug, features, n_samples=4000, seed=0).value, rel=1e-5)
+    # The same samples in the same chunks: the row has the loss, bit by bit, unless threads share out sums of float32.
+    value = held_out_loss(rug, features, n_samples=4000, seed=0).value
+    assert found.value == pytest.approx(value, rel=likely_gamma(2 * 256, np.float32))
     assert row["scale"] == float(rug.scale)
-    assert row["p2_over_r"] == pytest.approx(0.05**2 / 0.125)
+    assert row["p2_over_r"] == pytest.approx(0.05**2 / 0.125, rel=gamma(4, float))
     assert row["mean_field_loss"] == theory.symmetric_optimum(0.125, 0.05).loss
     names = ("lower_bound", "oracle_support_loss", "bayes_loss", "mean_field_loss", "upper_bound")
     assert sorted(row[name] for name in names) == [row[name] for name in names]

@@ -23,9 +23,10 @@ _RAMPS = 0.5
 _LEVEL = 0.25
 # A piece of the encoder is a ramp if it is this steep, relative to the steepest.
 _STEEP = 0.5
-# Neighbouring pieces whose slopes differ by less, relative to the steepest, are one.
+# Neighbouring pieces whose slopes differ by less, relative to the steepest, are one. Slopes are computed in float64.
 _SAME = 1e-9
-# The ends of the code's range are left out by this share: rounding may bring codes across a knot there.
+# The ends of the code's range are left out by this share: rounding, of weights of float32 by
+# 6e-8, may bring codes across a knot there.
 _END = 1e-6
 _GRID = 257
 

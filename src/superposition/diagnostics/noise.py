@@ -18,7 +18,8 @@ from superposition.models import Model
 DOMINANT_SHARE = 0.9
 PAIR_TOLERANCE = 0.25
 
-# Deviations below this share of a row's largest entry are the rounding of float32 weights, and have no shape.
+# Deviations below this share of a row's largest entry are the rounding of float32 weights, and have no shape: an entry
+# is a product of two unit vectors times the norms, of which rounding costs some u = 6e-8, however long they are.
 _ROUNDING = 1e-6
 
 

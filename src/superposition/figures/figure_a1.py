@@ -18,6 +18,8 @@ _LEVELS, _RAMP = 3, 0.1
 _FORMS = {"jumps": QuantizedPair(_LEVELS), "ramps": QuantizedPair(_LEVELS, _RAMP)}
 _GRID = 121
 _SLICE = 0.5
+# Of a code: some 32 roundings of numbers up to Z in float64.
+_ROUNDING = 32 * _LEVELS * 2.0**-53
 
 
 @final
@@ -47,7 +49,7 @@ class FigureA1(Figure):
         x, jumps, ramps = (
             column(table, name, form=form) for name, form in (("x", "jumps"), ("t", "jumps"), ("t", "ramps"))
         )
-        away = np.abs(x[:, None] - np.arange(1, _LEVELS) / _LEVELS).min(1) > _RAMP / 2 + 1e-9
+        away = np.abs(x[:, None] - np.arange(1, _LEVELS) / _LEVELS).min(1) > _RAMP / 2 + _ROUNDING
         apart = float(np.abs(jumps - ramps)[away].max())
         steps = np.diff(ramps.reshape(_GRID, _GRID), axis=1) * (_GRID - 1)
         largest_jump = float(np.abs(np.diff(jumps.reshape(_GRID, _GRID), axis=1)).max())
@@ -64,7 +66,11 @@ class FigureA1(Figure):
                 f"away from {_LEVELS - 1} ramps of width {_RAMP:g} the forms differ by {apart:.1e} at most; the ramps "
                 f"are {1 / (_LEVELS * _RAMP):.3f} steep, the steepest step of the grid {steps.max():.3f}; jumps of "
                 f"{largest_jump:.3f}",
-                bool(apart < 1e-9 and steps.max() < 1.001 / (_LEVELS * _RAMP) and largest_jump > 0.9 / _LEVELS),
+                bool(
+                    apart < _ROUNDING
+                    and steps.max() < 1 / (_LEVELS * _RAMP) + 2 * _GRID * _ROUNDING
+                    and largest_jump > 0.9 / _LEVELS
+                ),
             ),
         ]
 

@@ -208,6 +208,7 @@ def _curve(table: pa.Table, panel: str, series: str) -> tuple[FloatArray, FloatA
 def _first_below(table: pa.Table, series: str) -> float:
     """Returns the fewest neurons with which a series is below the linear loss."""
     neurons, loss = _curve(table, "pair", series)
+    # One level loses what linear does but for rounding, some thousands of 1e-16.
     return float(neurons[loss < 1 - 1e-9].min())
 
 

@@ -85,6 +85,7 @@ class FigureT1(Figure):
         bounds = [column(table, "y", panel="bounds", series=name) for name, _, _ in _BOUNDS]
         oracle, bayes, relu = bounds[:3]
         least = np.minimum.reduce(bounds[3:])
+        # Equal ones differ by what quadrature and rounding leave, of order 1e-10 relative.
         ordered = (oracle <= bayes * (1 + 1e-9)) & (bayes <= relu * (1 + 1e-9)) & (relu <= least * (1 + 1e-9))
         loss, hull = (column(table, "y", panel="capacity", series=name) for name in ("ℓ(h)", "hull"))
         threshold = column(table, "x", panel="capacity", series="threshold")[0]
@@ -118,6 +119,7 @@ class FigureT1(Figure):
                 "superposition",
                 f"threshold h = {threshold:.4f} at p = {_PROBABILITY:g}; "
                 f"the largest gain is {(1 - hull[:-1] / loss[:-1]).max():.1%}",
+                # Where the hull is the curve they differ by the rounding of an interpolation.
                 bool((hull <= loss * (1 + 1e-12)).all() and (hull < loss * (1 - 1e-4)).any()),
             ),
         ]
