@@ -35,7 +35,8 @@ _CURVE = np.geomspace(0.03, 0.7, 121)
 _SIGMAS = 4.0
 # What finite size leaves out of mean field at this n.
 _SAME = 0.04
-# A loss below it is exact recovery but for rounding: an error of a few hundred units of 6e-8, float32's. The axis ends above.
+# A loss below it is exact recovery but for rounding: an error of a few hundred units of 6e-8, float32's. The axis ends
+# above.
 _NOTHING, _FLOOR = 1e-9, 2e-4
 # The number of active features of a sample fluctuates, and with it the ratio that it takes.
 _BLURRED = 0.2
