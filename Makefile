@@ -4,12 +4,13 @@ VENV ?= .venv
 OUT ?= results
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test test-fast lint format clean
+.PHONY: help reproduce test test-fast test-paths lint format clean
 
 help:
 	@echo "make reproduce   all figures at the quick preset and report.html, in $(OUT)/"
 	@echo "make test        the whole test suite"
 	@echo "make test-fast   the suite without the slow tests"
+	@echo "make test-paths  the fast tests of what computes, under other code paths of its libraries"
 	@echo "make lint        ruff, mypy and the import contracts"
 	@echo "make format      ruff format"
 	@echo "make clean       remove the environment and caches (results stay)"
@@ -31,6 +32,9 @@ test: $(VENV)/.installed
 
 test-fast: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow'
+
+test-paths: $(VENV)/.installed
+	$(BIN)/python -m tests.paths
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -60,14 +60,21 @@ def passes(variable, value, options):
     ).returncode
 
 
+def time_of_children():
+    """Returns the seconds of processors that processes used which have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 def main(options):
     """Returns the exit code: 0 if the tests pass under all paths."""
     failed = []
     for variable, value in of_this_processor():
-        started = time.monotonic()
+        started, used = time.monotonic(), time_of_children()
         if not passes(variable, value, options):
             failed.append(f"{variable}={value}")
-        print(f"paths: {variable}={value}: {time.monotonic() - started:.0f} s", flush=True)
+        seconds, used = time.monotonic() - started, time_of_children() - used
+        print(f"paths: {variable}={value}: {seconds:.0f} s, {used:.0f} s of processors", flush=True)
     for path in failed:
         print(f"paths: failed under {path}", file=sys.stderr)
     return 1 if failed else 0
