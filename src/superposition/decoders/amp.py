@@ -45,6 +45,7 @@ class AMP(MessagePassing):
         x, y = progress.x.clone(), hidden
         z = y - encoder.encode(x)
         for _ in range(self.n_steps):
+            # Its root is a number of float32, too.
             noise = z.double().square().mean(dim=1).clamp(min=max(self.noise_variance or 0.0, 1e-60))
             estimate, loss = eta(encoder.adjoint(z).add_(x), noise.sqrt())
             on = progress.advance(estimate, loss, noise)

@@ -138,6 +138,7 @@ class Sums:
     def affine(self) -> tuple[Any, float, float]:
         """Returns the choice, a and b for which a z + b on open entries is best."""
         spread = self.zz - self.z**2 / self.n
+        # Of sums over millions of entries some 1e-10 is rounding: a spread below it, of entries alike, is none.
         a = np.divide(
             self.zx - self.z * self.x / self.n, spread, out=np.zeros_like(spread), where=spread > 1e-9 * self.zz
         )

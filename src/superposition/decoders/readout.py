@@ -67,6 +67,7 @@ def best_readout(encoder: Encoder, features: SparseFeatures, noise_variance: flo
     covariance.diagonal().add_(max(noise_variance, floor))
     solved = torch.linalg.solve(covariance, W_enc)
     share = (W_enc * solved).sum(0)  # h_i/v_i
+    # Capacities are solved for to some 1e-12 times a condition number: one below 1e-9 may be none.
     alive = share * v > 1e-9
     W = torch.where(alive, solved / torch.where(alive, share, 1.0), 0.0).T
     noise = torch.where(alive, v * (1 / (share * v).clamp(1e-9, 1) - 1), torch.inf)

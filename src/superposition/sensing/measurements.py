@@ -9,6 +9,9 @@ from superposition import _checks
 from superposition.features import Law
 from superposition.theory import amp_threshold, l1_threshold
 
+# Of the logarithm of a ratio: some thousand roundings.
+_RESOLUTION = 1e-12
+
 
 @dataclass(frozen=True)
 class Measurements:
@@ -73,5 +76,6 @@ def _l1(n: int, k: int, *, nonnegative: bool) -> int:
         return float(ratio * l1_threshold(ratio, nonnegative=nonnegative) - k / n)
 
     # δ ρ(δ) rises from 0 to 1.
-    root = brentq(excess, log(k / n), 0.0, xtol=1e-12) if excess(log(k / n)) < 0 else log(k / n)
-    return min(n, ceil(n * exp(root) - 1e-9))
+    root = brentq(excess, log(k / n), 0.0, xtol=_RESOLUTION) if excess(log(k / n)) < 0 else log(k / n)
+    # A whole number that the root misses upwards is itself.
+    return min(n, ceil(n * exp(root) * (1 - 10 * _RESOLUTION)))

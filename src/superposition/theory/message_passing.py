@@ -20,12 +20,16 @@ Ensemble = Literal["gaussian", "orthogonal"]
 
 # Effective noise below this share of its start counts as none, where there is none in the measurements.
 _RESOLVED = 1e-12
-# A trajectory has arrived when a step changes the noise by less than this share.
+# A trajectory has arrived when a step changes the noise by less than this share: ten times less than the curve is
+# known to.
 _SETTLED = 1e-10
+# In log τ: what the curve's rounding, of logarithms up to some hundreds, leaves to be found.
 _ROOT = {"xatol": 1e-13, "xrtol": 1e-13}
 _CHUNK = 2048
-# Scan of the threshold's log τ.
-_THRESHOLD_STEP = 0.5
+# Scan of the threshold's log τ, and how close its maximum is found: it counts in second order.
+_THRESHOLD_STEP, _THRESHOLD_PLACE = 0.5, 1e-7
+# Fixed points further apart than this share are two: far above what the curve is known to, 1e-9.
+_APART = 1e-6
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def replica_mmse(
     """
     system = _System.of(ratio, probability, noise_variance, ensemble, law)
     reached, _, best = system.fixed_points()
-    hard = best < reached * (1 - 1e-6)
+    hard = best < reached * (1 - _APART)
     loss, reached_loss = system.error(best), system.error(reached)
     shape = system.shape
     shown = hard.reshape(shape)
@@ -335,6 +339,6 @@ def _threshold(p: float, law: Law) -> float:
         lambda x: -bayes_loss(np.exp(x / 2), p, law) / np.exp(x),
         bounds=(ell[top - 1], ell[top + 1]),
         method="bounded",
-        options={"xatol": 1e-7},
+        options={"xatol": _THRESHOLD_PLACE},
     )
     return float(-best.fun)

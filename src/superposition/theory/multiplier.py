@@ -12,10 +12,11 @@ from scipy.optimize import brentq
 from superposition._checks import FloatArray
 from superposition.theory.demand import Demand
 
-# In log price.
+# In log price, of order 1 to 10: a few roundings. What is left of it is made up for in the shares.
 _RESOLUTION = 1e-14
 # How far the price of a whole number of features is looked for first.
 _NEAR = 0.05
+# Less than a whole class passes a chord, though rounding says so: u times a class of thousands is below it.
 _LARGEST_PART = 1 - 1e-12
 
 

@@ -13,6 +13,7 @@ from superposition.theory.shapes import plain
 
 # Ratios down to the least are reached before.
 _LARGEST_Z, _LEAST_RATIO = 37.0, 1e-280
+# Of z: some roundings. ρ is a maximum over z, so that they count in second order.
 _TOLERANCES = {"xatol": 1e-14, "xrtol": 1e-14}
 
 

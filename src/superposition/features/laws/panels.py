@@ -13,7 +13,7 @@ KINK = np.array([-9.0, -6.5, -4.5, -3.0, -1.5, 0.0, 1.5, 3.0, 4.5, 6.5, 9.0])
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 # Degree of a polynomial that a panel must integrate times the density, and the error allowed, of the panel's
-# mass and of all.
+# mass and of all: a few roundings of the one, and of the other what a thousand panels may leave together.
 _DEGREE = 6
 _TOLERANCE = 1e-15, 1e-17
 _MOST_BISECTIONS = 12

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # A Gaussian of more than half the law's length makes integrands that few nodes resolve to float64.
 _WIDE = 0.5
+# Shares of the length that bound the closed form. Terms of a threshold further from 0 cancel to the cube of it, 1e3
+# roundings. Noise below the least adds 1e-24 to a second moment, and σ = 0 would be divided by.
+_FAR, _NARROW = 10.0, 1e-12
 _FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
@@ -109,5 +112,5 @@ class Uniform(Law):
     def _has_closed_form(self, threshold: FloatArray, width: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether the closed form neither cancels (a law or threshold far from 0) nor divides by zero."""
         length = self.high - self.low
-        moderate = (np.abs(threshold) <= 100 * length) & (self.low <= length)
-        return np.asarray(moderate & (width <= _WIDE * length) & (width >= 1e-12 * length))
+        moderate = (np.abs(threshold) <= _FAR * length) & (self.low <= length)
+        return np.asarray(moderate & (width <= _WIDE * length) & (width >= _NARROW * length))
