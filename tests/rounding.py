@@ -18,6 +18,8 @@ import torch
 FUNCTION_ULPS = 4
 # Of one likely bound not to hold, if roundings are independent and of mean zero.
 FALSE_ALARM = 1e-10
+# Relative accuracy that the theory's docstrings promise of losses, where no closer analysis is at hand.
+PROMISED = 1e-9
 
 
 def unit_roundoff(dtype):

@@ -3,6 +3,7 @@
 import numpy as np
 
 Z_BOUND = 4.5  # false-alarm rate 7e-6 a comparison
+KOLMOGOROV_BOUND = 2.3  # of √n times the largest distance of distributions: false-alarm rate 2 exp(−2 · 2.3²) = 5e-5
 
 
 def z_scores(samples, expected):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from superposition import Estimate
+from tests.rounding import assert_close, assert_within, gamma
 
 samples = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=50)
 
@@ -14,10 +15,13 @@ samples = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=50)
 def test_naive_twin_from_sums_is_mean_and_standard_error(values):
     y = np.array(values)
     estimate = Estimate.from_sums(float(y.sum()), float((y**2).sum()), len(y))
-    assert estimate.value == pytest.approx(y.mean(), abs=1e-9)
-    # Σ y² − (Σ y)²/n loses half the digits where the spread is far below the mean.
-    rounding = 1e-7 * np.abs(y).max()
-    assert estimate.standard_error == pytest.approx(y.std(ddof=1) / np.sqrt(len(y)), rel=1e-9, abs=rounding)
+    n, expected = len(y), y.std(ddof=1) / np.sqrt(len(y))
+    assert_within(estimate.value, y.mean(), gamma(n + 1, float) * np.abs(y).mean(), resolution=np.inf)
+    # Both terms of Σ y²/n − (Σ y/n)² are of the order of Σ y²/n, and its root loses half the digits where they
+    # cancel: |√a − √b| ≤ √|a − b|. Squares below the least normal number vanish.
+    variance = 2 * gamma(n + 5, float) * (y**2).mean() / (n - 1) + np.finfo(float).tiny
+    bound = min(np.sqrt(variance), variance / max(expected, 1e-300)) + gamma(n + 5, float) * expected
+    assert_within(estimate.standard_error, expected, bound, resolution=np.inf)
     assert estimate.count == len(y)
 
 
@@ -34,7 +38,8 @@ def test_no_samples_are_refused(count):
 
 
 def test_z_score():
-    assert Estimate(1.2, 0.1, 9).z_score(1.0) == pytest.approx(2.0)
+    # The difference is a sixth of what is subtracted.
+    assert_close(Estimate(1.2, 0.1, 9).z_score(1.0), 2.0, gamma(2 * 6 + 2, float))
 
 
 @pytest.mark.parametrize(("expected", "z"), [(1.0, np.inf), (3.0, -np.inf), (2.0, np.nan)])

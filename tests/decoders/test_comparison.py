@@ -8,6 +8,7 @@ from superposition import PersianRug, SparseFeatures
 from superposition.decoders import OAMP, OMP, OracleSupport, ReLU, compare_decoders
 from superposition.decoders.fitting import observed
 from superposition.models.encoders import encoder_of
+from tests.rounding import assert_within, likely_gamma
 
 
 def test_naive_twin_loss_over_chunks_with_importances():
@@ -15,14 +16,20 @@ def test_naive_twin_loss_over_chunks_with_importances():
     rug = PersianRug.draw(64, 16)
     encoder = encoder_of(rug)
     (found,) = compare_decoders(rug, features, [ReLU(1.2, -0.3)], 40_000, seed=7)
-    errors = []
+    errors, moved = [], []
     for index, size in enumerate((16384, 16384, 7232)):
         x, hidden = observed(encoder, features, size, 0.0, 7, "compare", index)
         decoded = ReLU(1.2, -0.3)(hidden, encoder, features).features
-        errors.append(((decoded - x).double() ** 2 * torch.tensor(features.importance)).mean(dim=1))
-    errors = torch.cat(errors).numpy()
-    assert found.loss.value == pytest.approx(errors.mean(), rel=1e-9)
-    assert found.loss.standard_error == pytest.approx(errors.std(ddof=1) / 200, rel=1e-6)
+        wrong = (decoded - x).double()
+        errors.append((wrong**2 * torch.tensor(features.importance)).mean(dim=1))
+        # A slow machine decodes a chunk in parts: of other shapes, in sums of 64 and 16 in another order.
+        rounding = 1.2 * likely_gamma(64 + 16, torch.float32) * hidden.norm(dim=1, keepdim=True).double()
+        moved.append((2 * wrong.abs() * rounding * torch.tensor(features.importance)).mean(dim=1))
+    errors, moved = torch.cat(errors).numpy(), torch.cat(moved).numpy()
+    assert_within(found.loss.value, errors.mean(), moved.mean())
+    # Each deviation from the mean by its own error, at most, and by that of the mean.
+    deviation = moved.std() + moved.mean()
+    assert_within(found.loss.standard_error, errors.std(ddof=1) / 200, deviation / 200)
     assert (found.loss.count, found.converged, found.iterations) == (40_000, 1, 1)
     assert 0 < found.residual < 1
 

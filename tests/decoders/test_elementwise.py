@@ -22,6 +22,7 @@ from superposition.decoders.fitting import observed
 from superposition.decoders.readout import best_readout, matched
 from superposition.models import Autoencoder
 from superposition.models.encoders import DenseEncoder, encoder_of
+from tests.rounding import assert_close, assert_within, gamma
 from tests.statistics import Z_BOUND
 
 FAMILIES = [ReLU(), JumpReLU(), Gated(), TRec()]
@@ -41,9 +42,9 @@ def test_known_values():
         (TopK(k=4), [0.9, 0.5, 0.2, 0]),
     ):
         decoded = decoder(z, identity, features)
-        np.testing.assert_allclose(decoded.features, [expected], atol=1e-12)
+        assert_within(decoded.features, [expected], gamma(10, float))
         residual = np.linalg.norm(z.numpy() - np.array(expected)) / np.linalg.norm(z)
-        assert float(decoded.residual) == pytest.approx(residual)
+        assert_close(float(decoded.residual), residual, gamma(40, float))  # differences of numbers up to four times it
         assert decoded.converged.all()
         assert decoded.iterations.tolist() == [1]
 
@@ -51,11 +52,12 @@ def test_known_values():
 def test_batch_top_k_keeps_the_largest_of_the_batch():
     z = torch.tensor([[0.9, 0.8, 0.1], [0.2, 0.3, 0.05]])
     decoded = TopK(k=1, among="batch")(z, torch.eye(3), SparseFeatures(3, 0.5))
-    np.testing.assert_allclose(decoded.features, [[0.9, 0.8, 0], [0, 0, 0]])
+    assert torch.equal(decoded.features, torch.tensor([[0.9, 0.8, 0], [0, 0, 0]]))
 
 
 def test_matched_readout_has_a_unit_diagonal(small, generator):
-    assert torch.allclose(torch.diagonal(matched(small, small.W_enc.T)), torch.ones(64, dtype=torch.float64))
+    # A product of 32 terms, over the square of a norm.
+    assert_within(torch.diagonal(matched(small, small.W_enc.T)), 1, gamma(3 * 32 + 4, float))
     dead = small.W_enc.clone()
     dead[:, 5] = 0
     assert (matched(DenseEncoder(dead), torch.randn(3, 32, generator=generator, dtype=torch.float64))[:, 5] == 0).all()
@@ -66,19 +68,27 @@ def test_identity_best_readout_is_unbiased_and_has_the_variance_it_says(small, n
     features = SparseFeatures(64, np.linspace(0.05, 0.5, 64))
     readout = best_readout(small, features, noise)
     W = readout.W @ small.W_enc
-    np.testing.assert_allclose(torch.diagonal(W), 1, atol=1e-9)
+    # A system of 32 by its condition number: its own rounding, and 1e-12 of the diagonal that is put there.
+    covariance = (small.W_enc * torch.tensor(features.variance)) @ small.W_enc.T + noise * torch.eye(32)
+    bound = float(torch.linalg.cond(covariance)) * (1e-12 + gamma(32**2, float))
+    assert bound < 1e-9
+    assert_within(torch.diagonal(W), 1, bound)
     off = W - torch.diag(torch.diagonal(W))
     variance = off**2 @ torch.tensor(features.variance) + noise * (readout.W**2).sum(1)
-    np.testing.assert_allclose(readout.noise_std**2, variance, rtol=1e-7)
-    np.testing.assert_allclose(readout.mean, off @ torch.tensor(features.mean), atol=1e-9)
+    assert_close(readout.noise_std**2, variance, 10 * bound)
+    assert_within(readout.mean, off @ torch.tensor(features.mean), 10 * bound)
     # Capacities add up to the width, less what the noise takes.
     capacity = features.variance / (features.variance + readout.noise_std.numpy() ** 2)
-    assert capacity.sum() == pytest.approx(32, rel=1e-7) if noise == 0 else capacity.sum() < 32
+    if noise:
+        assert capacity.sum() < 32 * (1 - 1e-3)
+    else:
+        assert_close(capacity.sum(), 32, bound)
     # No other unit-diagonal read-out has less variance.
     other = readout.W + 0.01 * torch.randn(64, 32, generator=generator, dtype=torch.float64)
-    V = (other / (other @ small.W_enc).diagonal()[:, None]) @ small.W_enc
-    worse = (V - torch.diag(V.diagonal())) ** 2 @ torch.tensor(features.variance)
-    assert (worse > (off**2 @ torch.tensor(features.variance)) - (1e-12 if noise == 0 else 1)).all()
+    other = other / (other @ small.W_enc).diagonal()[:, None]
+    V = other @ small.W_enc
+    worse = (V - torch.diag(V.diagonal())) ** 2 @ torch.tensor(features.variance) + noise * (other**2).sum(1)
+    assert (worse > variance * (1 + 10 * bound)).all()
 
 
 def test_fit_finds_the_mean_field_optimum_on_a_rug(rug):
@@ -87,8 +97,9 @@ def test_fit_finds_the_mean_field_optimum_on_a_rug(rug):
     best = theory.symmetric_optimum(0.25, 0.045)
     mean = float(best_readout(rug, features).mean)
     assert fitted.W_dec is None
-    assert fitted.scale == pytest.approx(best.scale, rel=0.03)
-    assert fitted.bias + fitted.scale * mean == pytest.approx(best.bias, rel=0.05)
+    # Interference of a finite rug is Gaussian up to some 1/√n_hidden, 3%.
+    assert_close(fitted.scale, best.scale, 1024**-0.5, resolution=0.05)
+    assert_close(fitted.bias + fitted.scale * mean, best.bias, 2 * 1024**-0.5, resolution=0.1)
 
 
 @pytest.mark.parametrize("decoder", FAMILIES, ids=lambda decoder: decoder.name)
@@ -107,7 +118,9 @@ def test_identity_no_nearby_parameters_are_better_on_the_sample(decoder, small):
             nearby = dataclasses.replace(
                 fitted, **{name: max(getattr(fitted, name) + change, 0 if name == "threshold" else -9)}
             )
-            assert loss(nearby) >= best * (1 - 1e-6), (name, change)
+            # Gates are tried half-way between entries: of 128 000 some 1e-5 apart, the loss is missed in second order,
+            # and its sums are rounded by less.
+            assert loss(nearby) >= best * (1 - 1e-8), (name, change)
 
 
 def test_fit_chooses_k_or_keeps_it(rug):
@@ -132,7 +145,8 @@ def test_simulation_mean_field_predicts_every_elementwise_decoder(rug, noise):
         assert abs(result.loss.value - result.predicted) < error + 0.01 * result.predicted, result
     by_name = {result.decoder: result.loss.value for result in found[:6]}
     assert by_name["OracleSupport"] < by_name["Bayes"] < by_name["ReLU"]
-    assert by_name["JumpReLU"] <= by_name["ReLU"] * (1 + 1e-3)
+    # On other samples than they were fitted to: the best of the sample is off by a share of some 1e-5.
+    assert by_name["JumpReLU"] <= by_name["ReLU"] * (1 + 1e-4)
     assert by_name["ReLU"] < by_name["TRec"]
 
 
@@ -151,7 +165,7 @@ def test_a_feature_without_a_column_is_decoded_as_its_mean(small):
     features = SparseFeatures(64, 0.3)
     hidden = observed(DenseEncoder(dead), features, 10, 0.0, 0, "test")[1]
     decoded = Bayes()(hidden, dead, features).features
-    np.testing.assert_allclose(decoded[:, 5], 0.15, rtol=1e-12)
+    assert_within(decoded[:, 5], 0.15, gamma(3, float))
     assert decoded.isfinite().all()
 
 

@@ -11,7 +11,21 @@ from superposition.decoders import AMP, OAMP, Bayes, compare_decoders
 from superposition.decoders.fitting import observed
 from superposition.models import Autoencoder
 from superposition.models.encoders import DenseEncoder, encoder_of
+from tests.rounding import assert_within, likely_gamma
 from tests.statistics import Z_BOUND
+
+
+def carried(decoder, hidden, encoder, features, roundings):
+    """Bound on the error of a decoder in float32, by how far it carries a change of the activations, in float64.
+
+    Iterations carry the roundings of each step, as many in a row as given, as they carry a change at their beginning.
+    """
+    change = 2.0**-16
+    signs = torch.randint(0, 2, hidden.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    straight, changed = (
+        decoder(hidden.double() * (1 + size * signs), encoder, features).features for size in (0.0, change)
+    )
+    return float((changed - straight).abs().max()) / change * likely_gamma(roundings, torch.float32)
 
 
 @pytest.mark.parametrize(("p", "noise"), [(0.15, 0.0), (0.05, 1e-3)])
@@ -43,10 +57,12 @@ def test_simulation_fixed_point_with_noise_known_or_not(kind, known, rug, gaussi
     assert decoded.converged.all()
     expected = theory.state_evolution(0.25, 0.05, noise, ensemble=kind).reached_loss
     errors = (decoded.features - x).double().square().mean(dim=1).numpy()
-    assert errors.mean() == pytest.approx(expected, rel=0.03)
-    assert OAMP(noise_variance=noise).predicted_loss(rug, features, noise) == pytest.approx(
-        theory.state_evolution(0.25, 0.05, noise, ensemble="orthogonal").reached_loss
-    )
+    error = Z_BOUND * errors.std(ddof=1) / np.sqrt(len(errors))
+    assert error < 0.06 * expected
+    # Of an encoder this size 1% remains, as above, and of the noise where it is not known.
+    assert abs(errors.mean() - expected) < error + 0.01 * expected
+    predicted = theory.state_evolution(0.25, 0.05, noise, ensemble="orthogonal").reached_loss
+    assert OAMP(noise_variance=noise).predicted_loss(rug, features, noise) == predicted
 
 
 @pytest.mark.parametrize("law", [None, Constant()], ids=str)
@@ -61,6 +77,7 @@ def test_known_recovery_on_both_sides_of_the_threshold(kind, law, rug, gaussian)
         features = SparseFeatures(4096, float(p), **more)
         x, hidden = observed(encoder, features, 20, 0.0, 0, "test")
         decoded = algorithm()(hidden, encoder, features)
+        # What is not recovered errs by tenths; what is, by the rounding of float32 at most.
         exact = (decoded.features - x).abs().amax(dim=1) < 1e-3
         assert exact.all() == recovers
         assert exact.any() == recovers
@@ -72,8 +89,10 @@ def test_float64_recovers_to_its_own_precision():
     x = features.sample(3, torch.Generator().manual_seed(0), dtype=torch.float64)
     decoded = OAMP()(encoder.encode(x), encoder, features)
     assert decoded.converged.all()
-    assert (decoded.features - x).abs().max() < 1e-11
-    assert (decoded.residual < 1e-12).all()
+    # Iterations end when the loss expected is 1e3 ε² E u²: the worst of 12 288 errors is some five times its root.
+    floor = np.sqrt(1e3) * np.finfo(float).eps
+    assert_within(decoded.features, x, 5 * floor)
+    assert (decoded.residual < 5 * floor).all()
 
 
 def test_identity_the_first_step_is_the_bayes_decoder_of_the_rug(rug):
@@ -85,7 +104,8 @@ def test_identity_the_first_step_is_the_bayes_decoder_of_the_rug(rug):
     # OAMP's first read-out takes the mean of the interference out of each sample and Bayes that of all.
     bayes = Bayes()(hidden, rug, features).features
     losses = [float((found - x).double().square().mean()) for found in (one.features, bayes)]
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    # One of 205 active features on average, some 14 more or less, in what is taken out of some samples.
+    assert abs(losses[0] / losses[1] - 1) < 0.02
 
 
 def test_samples_do_not_influence_each_other(rug):
@@ -93,14 +113,18 @@ def test_samples_do_not_influence_each_other(rug):
     _, hidden = observed(rug, features, 6, 0.0, 0, "test")
     for decoder in (OAMP(n_steps=6), AMP(n_steps=6)):
         whole = decoder(hidden, rug, features).features
-        np.testing.assert_allclose(whole[2:3], decoder(hidden[2:3], rug, features).features, atol=2e-5)
+        # Two transforms a step, of two sums of 64 each.
+        bound = 2 * carried(decoder, hidden, rug, features, 6 * 2 * 128)
+        assert_within(whole[2:3], decoder(hidden[2:3], rug, features).features, bound)
 
 
 def test_dense_and_fast_products_give_the_same(rug):
     features, dense = SparseFeatures(4096, 0.05), DenseEncoder(rug.columns(torch.arange(4096)).T)
     _, hidden = observed(rug, features, 8, 1e-3, 0, "test")
     fast = OAMP(n_steps=5, noise_variance=1e-3)(hidden, rug, features).features
-    np.testing.assert_allclose(OAMP(n_steps=5, noise_variance=1e-3)(hidden, dense, features).features, fast, atol=2e-4)
+    # Dense products are sums of 4096 and 1024 terms, after a rotation by eigenvectors.
+    bound = 2 * carried(OAMP(n_steps=5, noise_variance=1e-3), hidden, rug, features, 5 * (4096 + 2 * 1024))
+    assert_within(OAMP(n_steps=5, noise_variance=1e-3)(hidden, dense, features).features, fast, bound)
 
 
 def test_an_encoder_of_any_spectrum_can_be_decoded():
@@ -111,7 +135,7 @@ def test_an_encoder_of_any_spectrum_can_be_decoded():
     x, hidden = observed(stretched, features, 20, 0.0, 0, "test")
     decoded = OAMP()(hidden, stretched, features)
     assert decoded.converged.all()
-    assert (decoded.features - x).abs().max() < 1e-3
+    assert (decoded.features - x).abs().max() < 1e-3  # recovered: far below the values, above float32's rounding
     with pytest.raises(ValueError, match="`W_enc` must have columns of norm about 1 for AMP, got norms from"):
         AMP()(hidden, stretched, features)
 
@@ -139,7 +163,8 @@ def test_damping_reaches_the_same_fixed_point(rug):
     results = compare_decoders(
         rug, features, [OAMP(noise_variance=1e-3), OAMP(noise_variance=1e-3, damping=0.3)], 64, noise_variance=1e-3
     )
-    assert results[1].loss.value == pytest.approx(results[0].loss.value, rel=0.01)
+    # Samples settle when a step changes the loss by less than 1e-3, some steps before their end.
+    assert abs(results[1].loss.value / results[0].loss.value - 1) < 10 * OAMP().tolerance
     assert results[1].iterations > results[0].iterations
 
 

@@ -8,6 +8,8 @@ import pytest
 from superposition.features import Beta, Exponential, HalfNormal, Uniform
 
 DIGITS = 30
+# What the integrals are worth: five digits are left to sums and, near a sharp kink, ten to quadrature.
+SUMS, KINKS = mp.mpf(10) ** -25, mp.mpf(10) ** -20
 
 LAWS = [
     Uniform(),
@@ -107,12 +109,12 @@ def loss_and_slopes(law, scale, bias, noise_std, probability):
 
 @pytest.mark.parametrize("law", LAWS)
 def test_the_oracle_integrates_to_20_digits(law):
-    assert expectation(law, lambda _: mp.mpf(1), 0.1, 1e-5) == pytest.approx(1, abs=1e-25)
+    assert abs(expectation(law, lambda _: mp.mpf(1), 0.1, 1e-5) - 1) < SUMS
     with mp.workdps(DIGITS):
         kink, width = mp.mpf("0.3"), mp.mpf("1e-4")
         above = expectation(law, lambda u: mp.ncdf((u - kink) / width), kink, width)
         below = expectation(law, lambda u: mp.ncdf((kink - u) / width), kink, width)
-        assert above + below == pytest.approx(1, abs=1e-20)
+        assert abs(above + below - 1) < KINKS
 
 
 def test_the_oracle_knows_closed_forms():
@@ -123,4 +125,4 @@ def test_the_oracle_knows_closed_forms():
             (Beta(0.05, 0.3), mp.hyp1f1(mp.mpf(0.05), mp.mpf(0.05) + mp.mpf(0.3), -1)),
             (HalfNormal(), mp.exp(0.5) * mp.erfc(1 / mp.sqrt(2))),
         ]:
-            assert expectation(law, lambda u: mp.exp(-u)) == pytest.approx(exact, rel=1e-25)
+            assert abs(expectation(law, lambda u: mp.exp(-u)) - exact) < SUMS * exact

@@ -17,6 +17,15 @@ from superposition.theory import (
     symmetric_optimum,
     zero_ratio_loss,
 )
+from tests.rounding import PROMISED, assert_close, assert_within, gamma, likely_gamma
+
+# Of the loss: what the docstring of `allocate` promises where no class is split.
+SHARES = 1e-8
+
+
+def uses_all(found, n_hidden):
+    """Capacities add up to n_hidden: each is rounded some four times, and so is their sum."""
+    assert_within(found.capacity.sum(), n_hidden, likely_gamma(4 * found.capacity.size, float) * n_hidden)
 
 
 def halves(alpha, n=4096, p=0.04):
@@ -81,9 +90,10 @@ def naive_loss(capacity, features):
 )
 def test_known_values_of_appendix_h(alpha, h, scale, loss):
     found = allocate(halves(alpha), 1024)
-    assert found.capacity[[0, -1]] == pytest.approx(h, abs=1.5e-3)
-    assert found.scale[[0, -1]] == pytest.approx(scale, abs=2e-3)
-    assert found.loss == pytest.approx(loss, abs=5e-7)
+    # Losses have four digits; where these are so flat, the parameters are known to some two thousandths.
+    assert_within(found.loss, loss, 5e-7)
+    assert_within(found.capacity[[0, -1]], h, 1.5e-3)
+    assert_within(found.scale[[0, -1]], scale, 2e-3)
 
 
 def test_at_one_quarter_some_of_the_unimportant_features_are_given_up():
@@ -97,9 +107,10 @@ def test_at_one_quarter_some_of_the_unimportant_features_are_given_up():
 def test_certificate_equal_prices_and_exact_sum(alpha):
     features = halves(alpha)
     found = allocate(features, 1024)
-    assert found.capacity.sum() == pytest.approx(1024, abs=1e-9)
+    uses_all(found, 1024)
     prices = [-M * loss_gradients(found.capacity[i], 0.04).ratio for i, M in ((0, 1.0), (-1, alpha))]
-    assert prices == pytest.approx([found.price] * 2, rel=3e-5)
+    # Tables of 1025 columns over some ten e-folds of the price, the widest π/2 · 1/1024 of them, interpolated linearly.
+    assert_close(prices, [found.price] * 2, (np.pi / 2048 * 10) ** 2 / 8)
 
 
 @pytest.mark.parametrize("alpha", [0.4, 0.25])
@@ -110,10 +121,10 @@ def test_certificate_no_two_level_split_is_better(alpha):
     first = symmetric_optimum(h1, 0.04).loss
     for kept in range(21):
         h2 = (10 - 20 * h1) / max(kept, 1)
-        allowed = (h2 <= 1) & ((h2 > 0) if kept else (h2 <= 1e-12))
+        allowed = (h2 <= 1) & ((h2 > 0) if kept else (h2 <= gamma(10, float) * 10))
         second = symmetric_optimum(h2[allowed], 0.04).loss if kept and allowed.any() else np.full(allowed.sum(), v)
         total = (20 * first[allowed] + alpha * (kept * second + (20 - kept) * v)) / 40
-        assert (total >= best.loss * (1 - 1e-6)).all()
+        assert (total >= best.loss * (1 - SHARES)).all()
 
 
 def test_naive_twin_loss_of_the_allocation():
@@ -121,10 +132,10 @@ def test_naive_twin_loss_of_the_allocation():
         12, np.repeat([0.02, 0.1, 0.3], 4), importance=np.tile([1.0, 0.5, 0.2, 0.01], 3), law=Constant(0.5)
     )
     found = allocate(features, 4)
-    assert found.capacity.sum() == pytest.approx(4, abs=1e-9)
-    assert found.loss == pytest.approx(naive_loss(found.capacity, features), rel=1e-9)
+    uses_all(found, 4)
+    assert_close(found.loss, naive_loss(found.capacity, features), gamma(400, float))  # the same terms, one by one
     assert (found.capacity >= 0).all()
-    assert (found.capacity <= 1 + 1e-12).all()
+    assert (found.capacity <= 1).all()
 
 
 def a_small_problem(rng, law):
@@ -138,15 +149,15 @@ def a_small_problem(rng, law):
 def test_no_grid_has_better_shares_for_few_features(law, rng):
     """Every share on the grid is feasible, and the loss of the shares found is true: they must not be above it.
 
-    To 1e-9: the shares are refined to 1e-9 of capacity and their loss is stationary there.
+    As is promised of a loss: the shares are refined to 1e-9 of capacity, and their loss is stationary there.
     """
     for _ in range(3):
         features, n_hidden = a_small_problem(rng, law)
         found = allocate(features, n_hidden)
-        assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
+        uses_all(found, n_hidden)
         assert ((found.capacity >= 0) & (found.capacity <= 1)).all()
-        assert found.loss <= on_a_grid(features, n_hidden) * (1 + 1e-9)
-        assert found.loss <= alike(features, n_hidden) * (1 + 1e-9)
+        assert found.loss <= on_a_grid(features, n_hidden) * (1 + PROMISED)
+        assert found.loss <= alike(features, n_hidden) * (1 + PROMISED)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +175,7 @@ def test_few_features_share_better_than_alike_or_rounded(n, n_hidden, p, law, be
     features = SparseFeatures(n, p, law)
     found = allocate(features, n_hidden)
     assert found.loss < before
-    assert found.loss <= on_a_grid(features, n_hidden) * (1 + 1e-9)
+    assert found.loss <= on_a_grid(features, n_hidden) * (1 + PROMISED)
 
 
 @pytest.mark.parametrize("law", [Uniform(), TWO], ids=str)
@@ -176,9 +187,9 @@ def test_roundings_of_the_relaxed_optimum_miss_little(law, rng, monkeypatch):
         features = SparseFeatures(n, rng.choice([0.01, 0.3, 0.9], n), law, rng.uniform(0.2, 1, n))
         n_hidden = int(rng.integers(1, n))
         found = allocate(features, n_hidden)
-        assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
+        uses_all(found, n_hidden)
         assert found.loss <= on_a_grid(features, n_hidden, 100) * (1 + 0.2 / n)
-        assert found.loss <= alike(features, n_hidden) * (1 + 1e-9)
+        assert found.loss <= alike(features, n_hidden) * (1 + PROMISED)
 
 
 @pytest.mark.parametrize("law", [Uniform(), TWO], ids=str)
@@ -190,7 +201,8 @@ def test_many_features_attain_the_lagrange_dual(law):
         # One of each kind, and 1/100 of the capacity.
         kinds = SparseFeatures(12, np.repeat([0.02, 0.3, 0.9], 4), law, np.tile([1.0, 0.3, 0.1, 0.01], 3))
         bound = lagrange_dual(kinds, n_hidden / 100, found.price * np.linspace(0.98, 1.02, 9))
-        assert bound * (1 - 1e-5) <= found.loss <= bound * (1 + 1e-5)
+        # 3000 points along 21 in logit h miss the least cost by an eighth of the squared step, of a curvature up to 2ℓ.
+        assert_close(found.loss, bound, (21 / 3000) ** 2 / 4)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +220,8 @@ def test_price_is_what_one_more_dimension_saves(law, p, n_hidden):
     """On smooth pieces, on chords from ℓ(0) and on chords to h = 1."""
     features = SparseFeatures(20_000, p, law, importance=np.repeat([1.0, 0.7, 0.4, 0.1], 5000))
     less, found, more = (allocate(features, n_hidden + step) for step in (-20, 0, 20))
-    assert found.price == pytest.approx((less.loss - more.loss) * 20_000 / 40, rel=2e-3)
+    # The difference over ±20 dimensions has an error of second order in 20/n_hidden, 0.04 at most, and whole features.
+    assert_close(found.price, (less.loss - more.loss) * 20_000 / 40, 2e-3)
 
 
 def test_price_of_scarce_capacity_is_not_zero():
@@ -217,7 +230,7 @@ def test_price_of_scarce_capacity_is_not_zero():
     found = allocate(features, 1)
     threshold = hull_optimum(0.5, 0.3).threshold
     slope = (zero_ratio_loss(0.3) - symmetric_optimum(threshold, 0.3).loss) / threshold
-    assert found.price == pytest.approx(1e-3 * slope, rel=1e-9)
+    assert_close(found.price, 1e-3 * slope, PROMISED)
     assert allocate(features, 3).price == 0
 
 
@@ -248,7 +261,7 @@ def test_control_without_chords_to_one_shares_are_worse(monkeypatch):
 def test_importances_of_any_size(importance):
     for n_hidden in range(1, len(importance) + 1):
         found = allocate(SparseFeatures(len(importance), 0.95, TWO, np.array(importance)), n_hidden)
-        assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
+        uses_all(found, n_hidden)
         assert np.isfinite(found.loss)
         if len(set(importance)) == len(importance):
             assert (found.capacity[-n_hidden:] == 1).all()
@@ -259,13 +272,13 @@ def test_probabilities_of_any_size(law):
     features = SparseFeatures(120, np.tile([1e-12, 0.3, 0.99], 40), law, importance=np.repeat([1.0, 0.3], 60))
     for n_hidden in (1, 60, 110):
         found = allocate(features, n_hidden)
-        assert found.capacity.sum() == pytest.approx(n_hidden, abs=1e-9)
-        assert found.loss <= alike(features, n_hidden) * (1 + 1e-9)
+        uses_all(found, n_hidden)
+        assert found.loss <= alike(features, n_hidden) * (1 + PROMISED)
 
 
 def test_a_chord_may_end_on_the_grid():
     """Next to h = 1, where rounding leaves no better place."""
-    assert allocate(SparseFeatures(60, 0.10774356349893854, TWO), 30).capacity.sum() == pytest.approx(30, abs=1e-9)
+    uses_all(allocate(SparseFeatures(60, 0.10774356349893854, TWO), 30), 30)
 
 
 def test_a_law_of_which_nothing_is_convex_near_one():
@@ -281,13 +294,13 @@ def test_limits_of_the_allocation():
     assert whole.loss == 0
     idle = allocate(SparseFeatures(10, 0.1, importance=np.repeat([1.0, 0.0], 5)), 7)
     assert idle.capacity[:5].tolist() == [1] * 5
-    assert idle.capacity.sum() == pytest.approx(7)
+    uses_all(idle, 7)
     assert idle.loss == 0
 
 
 def test_a_hundred_thousand_features_of_few_kinds():
     found = allocate(halves(0.2, n=100_000), 25_000)
-    assert found.capacity.sum() == pytest.approx(25_000, abs=1e-6)
+    uses_all(found, 25_000)
 
 
 def many_probabilities(rng, law):
@@ -300,9 +313,10 @@ def test_many_probabilities_are_interpolated_to_one_part_in_a_million(rng, monke
     interpolated = allocate(features, 25)
     monkeypatch.setattr(demand, "_MOST_CURVES", 1000)
     exact = allocate(features, 25)
-    assert interpolated.capacity.sum() == pytest.approx(25, abs=1e-9)
-    assert interpolated.loss == pytest.approx(exact.loss, rel=1e-6)
-    np.testing.assert_allclose(interpolated.capacity, exact.capacity, atol=5e-3)
+    uses_all(interpolated, 25)
+    # What the docstring says of the loss, which is stationary: the root of that, a few times, of capacities.
+    assert_close(interpolated.loss, exact.loss, 1e-6)
+    assert_within(interpolated.capacity, exact.capacity, 5 * np.sqrt(1e-6))
 
 
 def test_control_a_coarse_table_of_curves_is_seen(rng, monkeypatch):
@@ -315,7 +329,7 @@ def test_control_a_coarse_table_of_curves_is_seen(rng, monkeypatch):
 
 def test_a_hundred_thousand_features_of_as_many_kinds():
     found = allocate(SparseFeatures(100_000, 0.3 * np.arange(1, 100_001) ** -0.5), 500)
-    assert found.capacity.sum() == pytest.approx(500, abs=1e-6)
+    uses_all(found, 500)
     assert found.dropped > 50_000
 
 

@@ -5,6 +5,10 @@ import pytest
 
 from superposition.features import Constant, Uniform
 from superposition.theory import loss_gradients, symmetric_optimum
+from tests.rounding import assert_within, central_difference, gamma
+
+# Of a loss: sums of positive terms, and of functions of a few ulps, some hundred roundings in all.
+LOSS = gamma(100, float)
 
 POINTS = [(0.25, 0.045), (0.05, 1e-3), (0.5, 0.3), (0.9, 0.01), (0.01, 0.5), (0.1, 1e-6), (0.999, 0.2)]
 
@@ -13,12 +17,10 @@ POINTS = [(0.25, 0.045), (0.05, 1e-3), (0.5, 0.3), (0.9, 0.01), (0.01, 0.5), (0.
 @pytest.mark.parametrize(("r", "p"), POINTS)
 def test_naive_twin_central_differences(r, p, law):
     found = loss_gradients(r, p, law)
-    step = 1e-4 * min(r, 1 - r)
-    by_ratio = (symmetric_optimum(r + step, p, law).loss - symmetric_optimum(r - step, p, law).loss) / (2 * step)
-    assert found.ratio == pytest.approx(by_ratio, rel=1e-6)
-    step = 1e-4 * p
-    by_probability = (symmetric_optimum(r, p + step, law).loss - symmetric_optimum(r, p - step, law).loss) / (2 * step)
-    assert found.probability == pytest.approx(by_probability, rel=1e-6)
+    by_ratio = central_difference(lambda r: symmetric_optimum(r, p, law).loss, r, 1e-4 * min(r, 1 - r), LOSS)
+    assert_within(found.ratio, *by_ratio, resolution=1e-6)
+    by_probability = central_difference(lambda p: symmetric_optimum(r, p, law).loss, p, 1e-4 * p, LOSS)
+    assert_within(found.probability, *by_probability, resolution=1e-6)
     assert found.importance == found.optimum.loss
 
 
