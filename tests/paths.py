@@ -12,12 +12,13 @@ import sys
 import time
 
 import torch
+from numpy._core._multiarray_umath import __cpu_dispatch__ as numpy_dispatch
 
 # What computes with torch, and what computes with NumPy and SciPy alone. Other rooms call these.
 TORCH = ("features", "decoders", "sensing", "models", "diagnostics", "compression", "training")
 ALL = ("theory", *TORCH)
 # A set of instructions, or an order of sums, of one library: torch's own loops, oneDNN, MKL, NumPy's and SciPy's
-# OpenBLAS. Two threads split sums otherwise than one.
+# OpenBLAS, NumPy's own loops without all that they choose between. Two threads split sums otherwise than one.
 PATHS = {
     ("ATEN_CPU_CAPABILITY", "default"): TORCH,
     ("ATEN_CPU_CAPABILITY", "avx2"): TORCH,
@@ -25,6 +26,7 @@ PATHS = {
     ("MKL_CBWR", "COMPATIBLE"): TORCH,
     ("OPENBLAS_CORETYPE", "Haswell"): ALL,
     ("OPENBLAS_CORETYPE", "Prescott"): ALL,
+    ("NPY_DISABLE_CPU_FEATURES", " ".join(numpy_dispatch)): ("theory", "features", "decoders"),
     ("OMP_NUM_THREADS", "2"): ALL,
 }
 # These ask for AVX2 whether the processor has it or not.
