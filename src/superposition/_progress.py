@@ -63,6 +63,10 @@ class Display:
 
         return report
 
+    def say(self, line: str) -> None:
+        """Writes a line that stays, above what is live."""
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,6 +1,7 @@
 """Trivial cells that take a nap and log it, and the processes that the fault tests kill.
 
 python -m tests.sweeps.napping drive STORE LOG N SECONDS [SCHEDULER]
+python -m tests.sweeps.napping crew STORE LOG N SECONDS WORKERS
 python -m tests.sweeps.napping scheduler PORT
 python -m tests.sweeps.napping work ADDRESS
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
 
-from superposition.sweeps import Cell, RemoteScheduler, Store, Sweep, run_sweep
+from superposition.sweeps import Cell, LocalWorkers, RemoteScheduler, Store, Sweep, run_sweep
 
 
 @final
@@ -81,6 +82,9 @@ if __name__ == "__main__":
         case ["drive", store, log, n, seconds, *scheduler]:
             sweep = Sweep(naps(log, int(n), float(seconds)))
             result = run_sweep(sweep, Store(Path(store)), RemoteScheduler(scheduler[0]) if scheduler else None)
+            sys.exit(bool(result.missing))
+        case ["crew", store, log, n, seconds, workers]:
+            result = run_sweep(Sweep(naps(log, int(n), float(seconds))), Store(Path(store)), LocalWorkers(int(workers)))
             sys.exit(bool(result.missing))
         case ["scheduler", port]:
             asyncio.run(_schedule(int(port)))

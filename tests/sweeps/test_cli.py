@@ -99,10 +99,10 @@ class TestSweep:
         assert run("sweep", "grid.toml")[0] == 0
 
     def test_a_scheduler_that_dies(self, run, monkeypatch):
-        from superposition.sweeps import RemoteScheduler, SchedulerLostError
+        from superposition.sweeps import ClusterLostError, RemoteScheduler
 
         def lost(*_):
-            raise SchedulerLostError("the scheduler went away with 2 units of work left: the same command goes on")
+            raise ClusterLostError("the scheduler went away with 2 units of work left: the same command goes on")
 
         monkeypatch.setattr(RemoteScheduler, "run", lost)
         code, _, err = run("sweep", "grid.toml", "--scheduler", "tcp://127.0.0.1:9")
@@ -116,7 +116,7 @@ class TestSweep:
             (["--workers", "0"], "`workers` must be a whole number of at least 1, got 0"),
             (["--retries", "-1"], "`retries` must be a whole number"),
             (["--retries", "-1", "--dry-run"], "`retries` must be a whole number of at least 0, got -1"),
-            (["--scheduler", "nonsense"], "`scheduler` must be an address such as tcp://10.0.0.1:8786, got 'nonsense'"),
+            (["--scheduler", "nonsense"], "`scheduler` must be an address such as tls://10.0.0.1:8786, got 'nonsense'"),
             (["--scheduler", "tcp://127.0.0.1:9"], "a Dask scheduler must be at tcp://127.0.0.1:9, but none answers"),
             (["--scheduler-file", "none.json"], "a scheduler file must be at none.json"),
             (["--slurm", "none.toml"], "description of Slurm jobs must be in ., but none.toml is not there"),

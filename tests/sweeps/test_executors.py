@@ -1,8 +1,10 @@
 """The same rows from every executor, bit for bit; errors recorded, tried again, and explained."""
 
+import contextlib
 import dataclasses
-import importlib.util
+import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -12,11 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
 
+import psutil
 import pytest
 import torch
 
+from superposition._progress import Display
 from superposition.sweeps import (
     Cell,
+    ClusterLostError,
+    Credentials,
     Embedded,
     LocalWorkers,
     Plan,
@@ -31,6 +37,7 @@ from superposition.sweeps import (
 from superposition.sweeps.executors import remote
 from tests.sweeps.conftest import CELL
 from tests.sweeps.napping import naps
+from tests.sweeps.test_ports import answers
 
 # Batches of two and of one, a model large enough to go alone and to be split over threads, and a rug.
 MIXED = (
@@ -191,16 +198,14 @@ class TestClusters:
 
     @pytest.mark.parametrize("where", ["nonsense", "tcp://10.0.0.1", "bogus://10.0.0.1:8786", ""])
     def test_that_can_be_nowhere(self, where):
-        with pytest.raises(ValueError, match=r"`scheduler` must be an address such as tcp://10\.0\.0\.1:8786, got"):
+        with pytest.raises(ValueError, match=r"`scheduler` must be an address such as tls://10\.0\.0\.1:8786, got"):
             RemoteScheduler(where)
 
-    @pytest.mark.parametrize("where", ["10.0.0.1:8786", "tls://node-1:8786", "tcp://[::1]:8786"])
+    @pytest.mark.parametrize("where", ["10.0.0.1:8786", "tcp://[::1]:8786"])
     def test_that_may_be_somewhere(self, where):
         assert RemoteScheduler(where).where == where
 
     def test_scheduler_file(self, store, scheduler, tmp_path, moods):
-        import json
-
         path = tmp_path / "scheduler.json"
         path.write_text(json.dumps({"address": scheduler}))
         assert run_sweep(Sweep(moods[:1]), store, RemoteScheduler(path)).missing == ()
@@ -244,34 +249,6 @@ class TestClusters:
         with pytest.raises(ValueError, match="`workers` must be"):
             LocalWorkers(count)
 
-    @pytest.mark.slow
-    def test_a_cell_that_kills_its_process_is_given_up(self, store):
-        cells = (Deadly(0), Deadly(1), Deadly(2))
-        result = run_sweep(Sweep(cells), store, LocalWorkers(2))
-        assert result.missing == (cells[1],)
-        assert "the process died each time it was tried" in result.errors[cells[1].key]
-
-
-@final
-@dataclass(frozen=True)
-class Deadly(Cell):
-    """Ends its process if its number is 1."""
-
-    measure: ClassVar[str] = "deadly"
-    version: ClassVar[int] = 1
-    columns: ClassVar[Mapping[str, type]] = {"square": int}
-    headline: ClassVar[tuple[str, ...]] = ()
-
-    number: int
-
-    def content(self):
-        return {"number": self.number}
-
-    def row(self, place):  # noqa: ARG002
-        if self.number == 1:
-            os._exit(1)
-        return {"square": self.number**2}
-
 
 SBATCH = """#!/bin/sh
 cp "$1" {folder}/job.sh
@@ -280,25 +257,150 @@ echo "Submitted batch job $!"
 """
 
 
-@pytest.mark.slow
-def test_slurm_jobs(tmp_path, embedded, monkeypatch):
-    """A sbatch that starts the job here."""
-    if importlib.util.find_spec("dask_jobqueue") is None:
-        pytest.skip("needs dask-jobqueue")
-    for name, text in {"sbatch": SBATCH.format(folder=tmp_path), "scancel": "#!/bin/sh\nkill -- -$1\n"}.items():
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(stat.S_IRWXU)
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Lets a shell script be sbatch; by default one that starts the job here."""
+
+    def become(sbatch):
+        for name, text in {"sbatch": sbatch, "scancel": "#!/bin/sh\nkill -- -$1\n"}.items():
+            (tmp_path / name).write_text(text)
+            (tmp_path / name).chmod(stat.S_IRWXU)
+
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    become(SBATCH.format(folder=tmp_path))
+    return become
+
+
+JOBS = SlurmJobs(jobs=1, memory="2GB", walltime="00:10:00", queue="long", interface="lo", directives=("--qos=low",))
+
+
+@pytest.fixture
+def credentials(tmp_path):
+    """Files of credentials, as an administrator hands them out."""
+    from distributed import Security
+
+    def make(name):
+        made, paths = Security.temporary(), []
+        for part, text in (("ca", made.tls_ca_file), ("cert", made.tls_client_cert), ("key", made.tls_client_key)):
+            paths.append(tmp_path / f"{name}-{part}.pem")
+            paths[-1].write_text(text)
+        return paths
+
+    return make
+
+
+class TestTls:
+    @pytest.fixture
+    def protected(self, credentials):
+        """A scheduler with one worker in this process, which speak to those only who hold the credentials."""
+        from distributed import LocalCluster, Security
+
+        ca_file, cert, key = map(str, credentials("ours"))
+        names = {
+            f"tls_{role}_{part}": path
+            for role in ("client", "scheduler", "worker")
+            for part, path in (("cert", cert), ("key", key))
+        }
+        options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
+        security = Security(require_encryption=True, tls_ca_file=ca_file, **names)
+        with LocalCluster(protocol="tls", security=security, **options) as cluster:
+            yield cluster.scheduler_address, Credentials(Path(ca_file), Path(cert), Path(key))
+
+    def test_of_a_scheduler(self, store, protected, moods, tmp_path):
+        address, ours = protected
+        assert run_sweep(Sweep(moods[:1]), store, RemoteScheduler(address, ours)).missing == ()
+        assert run_sweep(Sweep(moods[2:]), store, RemoteScheduler(address[6:], ours)).missing == ()
+        path = tmp_path / "scheduler.json"
+        path.write_text(json.dumps({"address": address}))
+        assert run_sweep(Sweep((Moody(3),)), store, RemoteScheduler(path, ours)).missing == ()
+
+    def test_refuses_strangers(self, store, protected, moods, credentials, monkeypatch):
+        address, _ = protected
+        monkeypatch.setattr(remote, "_SECONDS", 1)
+        theirs = Credentials(*credentials("theirs"))
+        with pytest.raises(ConnectionError, match=r"a Dask scheduler must be at tls://.*, but none answers"):
+            run_sweep(Sweep(moods), store, RemoteScheduler(address, theirs))
+        with pytest.raises(ConnectionError, match=r"a Dask scheduler must be at tcp://.*, but none answers"):
+            run_sweep(Sweep(moods), store, RemoteScheduler(address.replace("tls", "tcp")))
+
+    def test_needs_credentials(self, credentials, tmp_path, store, moods):
+        with pytest.raises(ValueError, match=r"tls://10.0.0.1:8786 needs --tls-ca-file, --tls-cert and --tls-key"):
+            RemoteScheduler("tls://10.0.0.1:8786")
+        with pytest.raises(ValueError, match=r"must be a tls:// address to go with --tls-ca-file, .* got tcp://10"):
+            RemoteScheduler("tcp://10.0.0.1:8786", Credentials(*credentials("ours")))
+        path = tmp_path / "scheduler.json"
+        path.write_text('{"address": "tls://10.0.0.1:8786"}')
+        with pytest.raises(ValueError, match=r"tls://10.0.0.1:8786 needs --tls-ca-file"):
+            run_sweep(Sweep(moods), store, RemoteScheduler(path))
+
+    def test_files_that_are_none(self, credentials, tmp_path):
+        ca_file, cert, key = credentials("ours")
+        with pytest.raises(ValueError, match=r"`tls_cert` must be a readable file, got .*none\.pem: No such file"):
+            Credentials(ca_file, tmp_path / "none.pem", key)
+        (tmp_path / "text.pem").write_text("no certificate")
+        for files in ((tmp_path / "text.pem", cert, key), (ca_file, cert, cert), (ca_file, cert, credentials("b")[2])):
+            with pytest.raises(
+                ValueError, match="must be a certificate authority, a certificate and its key, all in PEM"
+            ):
+                Credentials(*files)
+
+
+@pytest.mark.parametrize("text", ["{}", '{"address": "nonsense"}', '{"address": null}'])
+def test_scheduler_files_without_an_address(store, moods, tmp_path, text):
+    path = tmp_path / "scheduler.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="must hold the address of a scheduler, got"):
+        run_sweep(Sweep(moods), store, RemoteScheduler(path))
+
+
+@pytest.mark.slow
+def test_slurm_jobs(tmp_path, embedded, slurm):  # noqa: ARG001
     store = Store(tmp_path / "runs")
-    jobs = SlurmJobs(jobs=1, memory="2GB", walltime="00:10:00", queue="long", interface="lo", directives=("--qos=low",))
     handler = signal.getsignal(signal.SIGINT)
-    assert run_sweep(Sweep(MIXED, threads=1), store, jobs).missing == ()
+    units = Plan.of(Sweep(MIXED), store).units
+    store.root.mkdir()
+    with Display() as display:
+        for _ in JOBS.run(units, display):  # in the loop the job is still there
+            job = next(each for each in psutil.process_iter() if "distributed.cli.dask_worker" in _words(each))
+            script = (tmp_path / "job.sh").read_text()
+            files = [Path(name) for name in re.findall(r"--tls-\S+ (\S+)", script)]
+            assert len(files) == 3
+            assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+            assert {stat.S_IMODE(path.parent.stat().st_mode) for path in files} == {0o700}
+            for process in (job, *job.children(recursive=True)):
+                for each in process.net_connections(kind="inet"):
+                    if each.status == psutil.CONN_LISTEN:
+                        assert not answers(each.laddr.port, "tcp")
     assert signal.getsignal(signal.SIGINT) == handler
     for cell in MIXED:
         assert contents(store, cell) == contents(embedded, cell)
-    script = (tmp_path / "job.sh").read_text()
-    for line in ("#SBATCH -p long", "#SBATCH --qos=low", "#SBATCH --cpus-per-task=1", "--nthreads 1"):
+    for line in ("#SBATCH -p long", "#SBATCH --qos=low", "#SBATCH --cpus-per-task=1", "--nthreads 1", " tls://"):
         assert line in script
+    assert not any(path.exists() for path in files)
+
+
+def _words(process):
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+class TestSlurm:
+    def test_that_refuses_a_job(self, store, moods, slurm):
+        slurm("#!/bin/sh\necho 'sbatch: error: invalid account' >&2; exit 1\n")
+        with pytest.raises(ClusterLostError, match=r"no job can be submitted \(sbatch: error: invalid account\)"):
+            run_sweep(Sweep(moods), store, JOBS)
+
+    def test_folders_that_no_command_can_name(self, moods, slurm, tmp_path):  # noqa: ARG002
+        with pytest.raises(
+            ValueError, match=r"`shared_temp_directory` must be a path of plain characters, got '.*/a b"
+        ):
+            run_sweep(Sweep(moods), Store(tmp_path / "a b"), JOBS)
+
+    def test_that_is_not_there(self, store, moods, monkeypatch):
+        monkeypatch.setenv("PATH", "/nowhere")
+        with pytest.raises(ValueError, match="Slurm needs sbatch on the path"):
+            run_sweep(Sweep(moods), store, JOBS)
 
 
 FULL = """

@@ -1,7 +1,7 @@
 """What a command is, and the options that several share."""
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ import tyro
 
 if TYPE_CHECKING:
     from superposition.features import SparseFeatures
-    from superposition.sweeps import Executor
+    from superposition.sweeps import Credentials, Executor
 
 Share = Annotated[float, tyro.conf.arg(metavar="(0,1]")]
 OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="(0,1]")]
@@ -37,11 +37,19 @@ class Spread(Command):
     workers: OptionalCount = None
     """Run in this many processes of this machine, on GPUs one each; in this process if not given."""
     scheduler: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
-    """Run on the Dask scheduler at this address, such as tcp://10.0.0.1:8786."""
+    """Run on the Dask scheduler at this address, such as tls://10.0.0.1:8786."""
     scheduler_file: Path | None = None
     """Run on the Dask scheduler that wrote this file."""
+    tls_ca_file: Path | None = None
+    """Certificate of the authority of a scheduler at a tls:// address, PEM; with --tls-cert and --tls-key."""
+    tls_cert: Path | None = None
+    """Certificate with which to speak to it, PEM."""
+    tls_key: Path | None = None
+    """Private key of that certificate, PEM."""
     slurm: Path | None = None
     """Run in Slurm jobs, described in this TOML file."""
+    dashboard: bool = False
+    """Serve Dask's dashboard on 127.0.0.1, with --workers or --slurm; all users of this machine can see it."""
 
     def executor(self, device: str) -> "Executor":
         """Returns the executor that the options name; a device of this machine must be there."""
@@ -52,13 +60,29 @@ class Spread(Command):
         given = [self.workers, self.scheduler, self.scheduler_file, self.slurm]
         if sum(option is not None for option in given) > 1:
             raise ValueError("at most one of --workers, --scheduler, --scheduler-file and --slurm must be given")
-        if self.slurm is not None:
-            return read_slurm(self.slurm)
+        if self.dashboard and self.workers is None and self.slurm is None:
+            raise ValueError("--dashboard needs --workers or --slurm: a scheduler that runs already has its own")
         scheduler = self.scheduler_file if self.scheduler is None else self.scheduler
+        credentials = self.credentials()
         if scheduler is not None:
-            return RemoteScheduler(scheduler)
+            return RemoteScheduler(scheduler, credentials)
+        if credentials is not None:
+            raise ValueError("--tls-ca-file, --tls-cert and --tls-key need --scheduler or --scheduler-file")
+        if self.slurm is not None:
+            return replace(read_slurm(self.slurm), dashboard=self.dashboard)
         device_of(device)
-        return Embedded() if self.workers is None else LocalWorkers(self.workers)
+        return Embedded() if self.workers is None else LocalWorkers(self.workers, self.dashboard)
+
+    def credentials(self) -> "Credentials | None":
+        """Returns the credentials that the options name, if they do."""
+        from superposition.sweeps import Credentials
+
+        ca_file, cert, key = self.tls_ca_file, self.tls_cert, self.tls_key
+        if ca_file is None and cert is None and key is None:
+            return None
+        if ca_file is None or cert is None or key is None:
+            raise ValueError("--tls-ca-file, --tls-cert and --tls-key must be given together")
+        return Credentials(ca_file, cert, key)
 
 
 @dataclass(frozen=True, kw_only=True)

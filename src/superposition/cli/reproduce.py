@@ -38,7 +38,7 @@ class Reproduce(Spread):
         """Makes the figures and the report."""
         from superposition.figures import FIGURES, PRESETS, reproduce
         from superposition.report import write_report
-        from superposition.sweeps import SchedulerLostError
+        from superposition.sweeps import ClusterLostError
 
         by_name = {figure.name: figure for figure in FIGURES}
         names = tuple(by_name) if self.figures is None else self.figures
@@ -57,7 +57,7 @@ class Reproduce(Spread):
                 executor=self.executor(self.device),
                 device=self.device,
             )
-        except SchedulerLostError as error:
+        except ClusterLostError as error:
             complain(f"superposition: {error}")
             return FAILED
         except KeyboardInterrupt:

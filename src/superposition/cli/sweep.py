@@ -37,7 +37,7 @@ class Sweep(Spread):
     def run(self) -> int:
         """Plans, measures, and shows what is stored."""
         from superposition import _checks
-        from superposition.sweeps import Plan, SchedulerLostError, Store, read_sweep, run_sweep
+        from superposition.sweeps import ClusterLostError, Plan, Store, read_sweep, run_sweep
 
         _checks.whole_number("retries", self.retries, low=0)
         sweep, store = read_sweep(self.sweep), Store(self.out)
@@ -53,7 +53,7 @@ class Sweep(Spread):
             left = len(store.missing(sweep.cells))
             complain(f"superposition: interrupted with {left} cells left; the same command goes on")
             return INTERRUPTED
-        except SchedulerLostError as error:
+        except ClusterLostError as error:
             complain(f"superposition: {error}")
             return FAILED
         missing = {cell.key for cell in result.missing}

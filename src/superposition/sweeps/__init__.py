@@ -3,11 +3,12 @@
 from superposition.sweeps.cell import BatchCell, Cell, Row, Value, Workplace
 from superposition.sweeps.description import read_sweep
 from superposition.sweeps.executors import (
+    ClusterLostError,
+    Credentials,
     Embedded,
     Executor,
     LocalWorkers,
     RemoteScheduler,
-    SchedulerLostError,
     SlurmJobs,
 )
 from superposition.sweeps.rug import RugCell
@@ -20,6 +21,8 @@ from superposition.sweeps.trained import StoredRun, TrainedCell, stored_run
 __all__ = [
     "BatchCell",
     "Cell",
+    "ClusterLostError",
+    "Credentials",
     "Embedded",
     "Executor",
     "LocalWorkers",
@@ -28,7 +31,6 @@ __all__ = [
     "Result",
     "Row",
     "RugCell",
-    "SchedulerLostError",
     "SlurmJobs",
     "Store",
     "StoredCell",

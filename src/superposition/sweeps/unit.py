@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from superposition.sweeps import records
 from superposition.sweeps.cell import BatchCell, Cell, Workplace, digest
 from superposition.sweeps.store import Store
 
-_MEMBERS, _SHARED = "members.json", "shared"
+_MEMBERS, _PREPARED, _SHARED = "members.json", "prepared", "shared"
 _BUSY_SECONDS = 0.5
 
 
@@ -43,12 +43,19 @@ class Unit:
         store: Absolute folder of the store.
         threads: Threads of the numerical libraries.
         device: Torch device.
+        only: The one cell of a batch to measure; all if not given.
     """
 
     cells: tuple[Cell, ...]
     store: Path
     threads: int
     device: str
+    only: Cell | None = None
+
+    @property
+    def wanted(self) -> tuple[Cell, ...]:
+        """The cells to measure."""
+        return self.cells if self.only is None else (self.only,)
 
     @property
     def name(self) -> str:
@@ -75,15 +82,29 @@ class Unit:
         errors: dict[str, str] = {}
         with _kept(store.workplace(self.name)) as folder:
             _files.check_closed(folder)
-            missing = [cell for cell in self.cells if not store.has(cell)]
+            missing = [cell for cell in self.wanted if not store.has(cell)]
             if len(self.cells) > 1 and missing:
                 _files.write_json(folder / _MEMBERS, {"keys": [cell.key for cell in self.cells]})
             for cell, error in self._measure(missing, store, folder, report):
                 store.put_failure(cell, error, self.provenance(0.0))
                 errors[cell.key] = records.describe(error)
-            if not errors:
+            if not errors and all(map(store.has, self.cells)):
                 shutil.rmtree(folder)
         return Outcome(len(missing), errors)
+
+    def split(self) -> "list[Unit]":
+        """Returns a unit for each cell that is not stored, for a batch whose process was killed.
+
+        If it was killed after the common work of the batch, each goes on from that, and gets the row that it would have
+        had. If it was killed in it, each cell goes alone: less memory may do for that, and there is no other way to
+        find the one that is to blame. Its last bits are then other than in the batch, and `together` is 1 in its row.
+        """
+        store = Store(self.store)
+        missing, folder = store.missing(self.cells), store.workplace(self.name)
+        if (folder / _PREPARED).exists():
+            return [replace(self, only=cell) for cell in missing]
+        shutil.rmtree(folder, ignore_errors=True)  # or the next sweep would begin the batch again
+        return [replace(self, cells=(cell,)) for cell in missing]
 
     def _measure(
         self, missing: Sequence[Cell], store: Store, folder: Path, report: Report
@@ -101,6 +122,7 @@ class Unit:
                 _check_disk(error, store)
                 yield from ((cell, error) for cell in missing)
                 return
+            (folder / _PREPARED).touch()
         common = (time.monotonic() - started) / len(self.cells)
         for cell in missing:
             started = time.monotonic()

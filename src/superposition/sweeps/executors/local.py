@@ -1,20 +1,24 @@
 """Units of work in processes of this machine."""
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from tempfile import TemporaryDirectory
+from typing import final
 
 from superposition import _checks
 from superposition._devices import device_of
-from superposition.sweeps.executors import deaf
-from superposition.sweeps.executors.cluster import NO_DASHBOARD, ClusterExecutor, client_of
+from superposition.sweeps.executors.cluster import ClusterExecutor, Connection, client_of, cluster_of
+from superposition.sweeps.executors.crew import Crew
+from superposition.sweeps.executors.security import (
+    check_dashboard,
+    dashboard_of,
+    for_worker,
+    scheduler_of,
+    temporary_security,
+)
 from superposition.sweeps.unit import Unit
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 
 @final
@@ -22,48 +26,58 @@ if TYPE_CHECKING:
 class LocalWorkers(ClusterExecutor):
     """Processes of this machine, started for the sweep; on a CUDA device each has one GPU to itself.
 
+    They and their scheduler, which is in this process, listen on the loopback interface and speak, encrypted, to those
+    only who hold the credentials, which are made for the run and stay in memory. One that dies is replaced.
+
     Args:
         n_workers: How many, ≥ 1; at most one a GPU.
+        dashboard: Whether Dask's dashboard is served, on the loopback interface, where all users of the machine see it.
 
     Raises:
-        ValueError: `n_workers` is not a positive number.
+        ValueError: `n_workers` is not a positive number, or bokeh, which draws the dashboard, is not there.
     """
 
     n_workers: int
+    dashboard: bool = False
 
     def __post_init__(self) -> None:
         _checks.whole_number("workers", self.n_workers)
+        if self.dashboard:
+            check_dashboard()
 
     @contextlib.contextmanager
-    def connect(self, unit: Unit) -> "Iterator[Client]":
+    def connect(self, unit: Unit) -> Iterator[Connection]:
         """Starts a scheduler in this process and the workers, and stops them in the end.
 
         Raises:
             ValueError: The device is not there, or there are fewer GPUs than workers.
         """
         import dask
-        from distributed import Nanny, Scheduler, SpecCluster
+        from distributed import SpecCluster
 
         device_of(unit.device)
-        options: dict[str, Any] = {
-            "nthreads": 1,
-            "memory_limit": 0,  # what a cell needs it gets; a limit would kill workers and hide why
-            "silence_logs": logging.CRITICAL + 1,
-            "host": "127.0.0.1",
-            "preload": [deaf.__name__],
-        }
-        workers = {
-            index: {"cls": Nanny, "options": {**options, "env": environment}}
-            for index, environment in enumerate(self.environments(unit.device))
-        }
-        scheduler = {"cls": Scheduler, "options": {**NO_DASHBOARD, "host": "127.0.0.1"}}
-        # Dask would set the number of threads in the environment of this process too.
-        with (
-            dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
-            SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL + 1) as cluster,
-            client_of(address=cluster) as client,
-        ):
-            yield client
+        environments = self.environments(unit.device)
+        security = temporary_security()
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(TemporaryDirectory(prefix="superposition-", ignore_cleanup_errors=True))
+            # A worker that does not beat while the machine sleeps is not dead; one that is dead is seen to be.
+            settings = {"distributed.scheduler.worker-ttl": None, "temporary-directory": folder}
+            stack.enter_context(dask.config.set(settings))
+            kind, options = stack.enter_context(scheduler_of(dashboard=self.dashboard))
+            options |= {"host": "127.0.0.1", "protocol": "tls", "security": security}
+            scheduler = {"cls": kind, "options": options}
+            cluster = stack.enter_context(cluster_of(SpecCluster, scheduler=scheduler, security=security))
+            work = {"address": cluster.scheduler_address, "credentials": for_worker(security), "folder": folder}
+            crew = stack.enter_context(contextlib.closing(Crew(work, environments)))
+            crew.tend(set())
+            client = stack.enter_context(client_of(address=cluster))
+
+            def tend() -> int:
+                names = {worker["name"] for worker in list(cluster.scheduler_info["workers"].values())}
+                crew.tend(names)
+                return len(names)
+
+            yield Connection(client, tend, "workers", dashboard_of(cluster) if self.dashboard else None)
 
     def environments(self, device: str) -> list[dict[str, str]]:
         """Returns what each worker has in its environment.
