@@ -132,6 +132,43 @@ def test_fit_chooses_k_or_keeps_it(rug):
     assert isinstance(kept, Bayes)
 
 
+def gate_by_quadrature(scale, bias, gate, mean, sigma, p):
+    """E (x − x̂)² of x̂ = scale z + bias where z > gate, z = x + ν: Gauss rules in z on both sides, and in u."""
+    nodes, weights = np.polynomial.legendre.leggauss(100)
+
+    def error(u):
+        edges = np.clip([u + mean - 10 * sigma, gate, u + mean + 10 * sigma], u + mean - 10 * sigma, None)
+        total = 0.0
+        for low, high, is_open in ((edges[0], edges[1], False), (max(edges[0], edges[1]), edges[2], True)):
+            high = np.clip(high, low, edges[2])
+            z = (low + high) / 2 + (high - low) / 2 * nodes
+            density = np.exp(-(((z - u - mean) / sigma) ** 2) / 2) / (sigma * np.sqrt(2 * np.pi))
+            decoded = scale * z + bias if is_open else 0.0
+            total += (high - low) / 2 * weights @ (density * (u - decoded) ** 2)
+        return total
+
+    active = sum(w / 2 * error((1 + u) / 2) for u, w in zip(nodes, weights, strict=True))
+    return (1 - p) * error(0.0) + p * active
+
+
+@pytest.mark.parametrize(
+    ("decoder", "scale", "bias", "gate"),
+    [
+        (ReLU(1.3, -0.4), 1.3, -0.4, 0.4 / 1.3),
+        (JumpReLU(1.2, -0.1, threshold=0.3), 1.2, -0.1, 0.4 / 1.2),
+        (Gated(0.9, 0.05, gate=0.25), 0.9, 0.05, 0.25),
+        (TRec(1.1, -0.5), 1.1, 0.0, 0.5 / 1.1),
+    ],
+    ids=lambda case: case.name if isinstance(case, ReLU | JumpReLU | Gated | TRec) else "",
+)
+def test_naive_twin_predicted_loss_of_a_gate(decoder, scale, bias, gate, rug):
+    features, noise = SparseFeatures(4096, 0.1), 0.01
+    sigma = np.sqrt(theory.minimal_noise_variance(0.25, 0.1) + noise)
+    expected = gate_by_quadrature(scale, bias, gate, float(best_readout(rug, features).mean), sigma, 0.1)
+    # Sums of some hundreds of positive terms each way; ten roundings and an exponential, of up to e⁻⁵⁰, in each.
+    assert_close(decoder.predicted_loss(rug, features, noise), expected, gamma(1000, float))
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.01])
 def test_simulation_mean_field_predicts_every_elementwise_decoder(rug, noise):
     features = SparseFeatures(4096, 0.1)

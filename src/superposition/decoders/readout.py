@@ -58,7 +58,7 @@ def best_readout(encoder: Encoder, features: SparseFeatures, noise_variance: flo
         least = float(minimal_noise_variance(ratio, features.probability, features.law)) + noise_variance
         total = matched(encoder, encoder.encode(torch.ones(1, encoder.n_features)))
         shared = (float(total.double().mean()) - 1) * float(features.mean)
-        return Readout(encoder, None, torch.tensor(shared), torch.tensor(sqrt(least)))
+        return Readout(encoder, None, *torch.tensor([shared, sqrt(least)], dtype=torch.float64))
     W_enc = encoder.columns(torch.arange(encoder.n_features)).T.double()
     v, mean = (torch.tensor(features.per_feature(x).copy()) for x in (features.variance, features.mean))
     covariance = (W_enc * v) @ W_enc.T
