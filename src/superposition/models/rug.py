@@ -119,10 +119,13 @@ class PersianRug(Model):
         return hadamard_transform(x).index_select(-1, self.rows) / sqrt(self.n_hidden)
 
     def apply_R(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
-        """Returns R x by two fast transforms."""
+        """Returns R x by two fast transforms.
+
+        Divided at last: entries of R, from unit vectors, are sums of integers until then and the same bits everywhere.
+        """
         kept = torch.zeros(self.n_features, dtype=x.dtype, device=x.device)
-        kept[self.rows] = 1 / self.n_hidden
-        return hadamard_transform(hadamard_transform(x) * kept)
+        kept[self.rows] = 1
+        return hadamard_transform(hadamard_transform(x) * kept) / self.n_hidden
 
     @torch.no_grad()
     def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:
