@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -54,6 +55,16 @@ def test_redraw_of_a_damaged_table_says_so(tmp_path):
     (tmp_path / "figure-1.parquet").write_bytes(b"no parquet")
     with pytest.raises(ValueError, match=r"figure-1\.parquet is damaged"):
         reproduce(FIGURES[:1], TINY, tmp_path, redraw=True)
+
+
+@pytest.mark.parametrize(
+    "columns", [{}, {"ratio": []}, {"ratio": ["a"], "loss": [None]}, {"n_features": [[1]]}], ids=str
+)
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_redraw_of_a_foreign_table_says_so(tmp_path, figure, columns):
+    pq.write_table(pa.table(columns), tmp_path / f"figure-{figure.name}.parquet")
+    with pytest.raises(ValueError, match=rf"figure-{figure.name}\.parquet must be the table of its figure"):
+        reproduce([figure], TINY, tmp_path, redraw=True)
 
 
 def test_results_of_another_preset_are_not_overwritten(made):

@@ -1,6 +1,7 @@
 """The page: self-contained, complete, made from stored results only."""
 
 import json
+import os
 import re
 
 import pytest
@@ -60,4 +61,37 @@ def test_a_missing_picture_is_an_error(folder):
 def test_a_damaged_summary_is_an_error(folder):
     (folder / "figure-2.json").write_text("{")
     with pytest.raises(ValueError, match=r"figure-2\.json is damaged"):
+        write_report(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"checks": None},
+        {"checks": [5]},
+        {"checks": [{"claim": "It is so."}]},
+        {"checks": [{"claim": "It is so.", "source": "paper", "measured": "1", "holds": "maybe"}]},
+        {"title": 5},
+        {"version": None},
+        {"reference": {"preset": "paper"}},
+        {"reference": [[]]},
+    ],
+    ids=str,
+)
+def test_a_summary_of_other_content_is_an_error(folder, changes):
+    (folder / "figure-2.json").write_text(json.dumps({**SUMMARY, **changes}))
+    with pytest.raises(ValueError, match=r"figure-2\.json is no summary of a figure"):
+        write_report(folder)
+
+
+def test_copies_that_somebody_made_are_passed_over(folder):
+    for name in ("figure-2 (copy)", "figure-", "figure-x", "figure-2-old"):
+        (folder / f"{name}.json").write_text("{}")
+    assert re.findall(r"<h2>Figure (\d+)", write_report(folder).read_text()) == ["2", "10"]
+
+
+def test_a_pipe_for_a_picture_is_an_error(folder):
+    (folder / "figure-2.svg").unlink()
+    os.mkfifo(folder / "figure-2.svg")
+    with pytest.raises(ValueError, match=r"figure-2\.svg is a pipe"):
         write_report(folder)

@@ -49,7 +49,7 @@ class Checkpoints(Case):
         self.save(root, 3)
 
     def read(self, root):
-        step, tensors = checkpoint.restore(root / "run", {"seed": 0})
+        step, tensors = checkpoint.restore(root / "run", {"seed": 0}, lambda _: {"losses": torch.zeros(200)})
         return {"run": (step, float(tensors["losses"].mean()))}
 
 

@@ -1,18 +1,21 @@
 """Two groups of features of unequal importance: what figures 13 and 14 read from a trained cell."""
 
 import numpy as np
-import safetensors.numpy
+import torch
 
+from superposition import _files
 from superposition.sweeps import StoredCell
-from superposition.sweeps.symmetry import STATISTICS
+from superposition.sweeps.symmetry import NAMES, STATISTICS
 
 GROUPS = ("more", "less")
 
 
 def group_columns(stored: StoredCell) -> dict[str, list[str] | np.ndarray]:
     """Returns each feature's group, diagonal entry and standard deviation of ν; NaN for the ν of dead features."""
-    found = safetensors.numpy.load_file(stored.folder / STATISTICS)
-    n = stored.row["n_features"]
+    path, n = stored.folder / STATISTICS, stored.row["n_features"]
+    tensors, _ = _files.read_tensors(path, "statistics of features")
+    _files.check_tensors(path, tensors, {name: torch.empty(n, dtype=torch.float64, device="meta") for name in NAMES})
+    found = {name: tensor.numpy() for name, tensor in tensors.items()}
     return {
         "group": [GROUPS[0]] * (n // 2) + [GROUPS[1]] * (n - n // 2),
         "diagonal": found["diagonal"],

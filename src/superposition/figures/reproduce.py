@@ -1,8 +1,9 @@
 """Makes figures: trains what is missing, measures, checks, draws, and writes each result."""
 
+import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -68,6 +69,7 @@ def reproduce(
         raise FileExistsError(f"{folder} is the store of a sweep: choose another folder")
     for figure in figures:
         _refuse_other_preset(_stem(folder, figure).with_suffix(".json"), preset)
+    _files.remove_partial(folder)
     store = Store(folder / "cells")
     outcomes = []
     with Display() as display:
@@ -81,7 +83,9 @@ def reproduce(
             path = _stem(folder, figure).with_suffix(".parquet")
             if not redraw:
                 _write_table(figure.measure(preset, store), path, preset)
-            outcomes.append(_finish(figure, _read_table(path), folder, preset, started))
+            table = _read_table(path)
+            with _blaming(path) if redraw else contextlib.nullcontext():
+                outcomes.append(_finish(figure, table, folder, preset, started))
         report(len(figures), len(figures), "")
     return outcomes
 
@@ -152,14 +156,24 @@ def _write_table(table: pa.Table, path: Path, preset: Preset) -> None:
 
 
 def _read_table(path: Path) -> pa.Table:
+    if not path.exists():
+        raise ValueError(f"a stored table must be in {path}, but it is not there: run without redrawing first")
+    return _files.read_table(path, "table of a figure")
+
+
+@contextlib.contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """Raises ValueError for a stored table that its figure can make nothing of: it is foreign, or of another version.
+
+    Figures take columns for what they have written; what a file may hold instead is found out by them alone.
+    """
     try:
-        return pq.read_table(path)
-    except FileNotFoundError:
-        raise ValueError(
-            f"a stored table must be in {path}, but it is not there: run without redrawing first"
-        ) from None
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run without redrawing") from None
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{path} must be the table of its figure ({reason}): run without redrawing") from error
 
 
 def _refuse_other_preset(path: Path, preset: Preset) -> None:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from superposition import _files
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -27,11 +29,9 @@ def load(name: str) -> "pa.Table":
     >>> load("figure-4").num_rows > 100
     True
     """
-    import pyarrow.parquet as pq
-
     if name not in (known := names()):
         raise ValueError(f"`name` must be one of {', '.join(known)}, got {name!r}")
-    return pq.read_table(_FOLDER / f"{name}.parquet")
+    return _files.read_table(_FOLDER / f"{name}.parquet", "reference table")
 
 
 def preset_of(table: "pa.Table") -> str:

@@ -13,6 +13,7 @@ from superposition.models import Model
 from superposition.sweeps.cell import Row, Value
 
 STATISTICS = "features.safetensors"
+NAMES = ("diagonal", "bias", "noise_mean", "noise_variance")
 
 
 def measure_symmetry(model: Model, features: SparseFeatures, folder: Path) -> Row:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import numpy as np
@@ -188,13 +189,21 @@ class StoredRun:
 
     Attributes:
         stored: The cell.
-        model: The trained model, on the CPU.
         curve: Its training curve.
     """
 
     stored: StoredCell
-    model: "Autoencoder"
     curve: "Curve"
+
+    @cached_property
+    def model(self) -> "Autoencoder":
+        """The trained model, on the CPU; raises ValueError if it is damaged, or diverged and has none."""
+        from superposition.models import Autoencoder, load
+
+        folder = self.stored.folder / RUN
+        if not isinstance(model := load(folder), Autoencoder):
+            raise ValueError(f"{folder} must hold an Autoencoder, got {type(model).__name__}: remove the cell's folder")
+        return model
 
     @property
     def row(self) -> dict[str, Any]:
@@ -213,13 +222,10 @@ def stored_run(store: Store, cell: TrainedCell) -> StoredRun:
     Raises:
         ValueError: It is not there or damaged.
     """
-    from superposition.models import Autoencoder, load
     from superposition.training.storage import read_curve
 
     stored = store.get(cell)
-    model = load(stored.folder / RUN)
-    assert isinstance(model, Autoencoder)
-    return StoredRun(stored, model, read_curve(stored.folder / RUN))
+    return StoredRun(stored, read_curve(stored.folder / RUN))
 
 
 def _measured(cell: TrainedCell, place: Workplace) -> Row:

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import safetensors
+import torch
 from torch import Tensor
 
 from superposition import _files
@@ -43,10 +44,18 @@ def remove(folder: Path) -> None:
         path.unlink()
 
 
-def restore(folder: Path, identity: dict[str, Any]) -> tuple[int, dict[str, Tensor]]:
+def restore(
+    folder: Path, identity: dict[str, Any], like: Callable[[int], Mapping[str, Tensor]]
+) -> tuple[int, dict[str, Tensor]]:
     """Returns the step and the tensors of the newest whole checkpoint.
 
     A damaged newest checkpoint is passed over for the one before it.
+
+    Args:
+        folder: Of the run.
+        identity: Of the run that is to go on.
+        like: Tensors of the names, shapes and types that there must be after so many steps; raises ValueError if
+            there can be none.
 
     Raises:
         ValueError: The run differs from `identity`, or every checkpoint is damaged.
@@ -64,6 +73,7 @@ def restore(folder: Path, identity: dict[str, Any]) -> tuple[int, dict[str, Tens
                     f"`{key}` must be that of the unfinished run in {folder}, {found.get(key)!r}, "
                     f"got {identity.get(key)!r}: give the same or choose another folder"
                 )
+        _files.check_tensors(path, tensors, like(step))
         return step, tensors
     raise ValueError(
         f"no checkpoint in {folder} can be used ({'; '.join(problems)}): remove the folder and start again"
@@ -71,15 +81,13 @@ def restore(folder: Path, identity: dict[str, Any]) -> tuple[int, dict[str, Tens
 
 
 def _read(path: Path) -> tuple[int, dict[str, Tensor], dict[str, Any]]:
+    tensors, metadata = _files.read_tensors(path, "checkpoint")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no dict)
         step, found = int(metadata["step"]), json.loads(metadata["identity"])
         intact = metadata["digest"] == _digest(tensors, metadata)
-    except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{path.name} is damaged or foreign: {error}") from None
-    if not intact:
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path.name} is damaged or foreign: {error!r}") from None
+    if not intact or not isinstance(found, dict):
         raise ValueError(f"{path.name} is damaged: its digest does not match")
     return step, tensors, found
 
@@ -89,6 +97,7 @@ def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     state = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
         state.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-        state.update(tensors[name].detach().cpu().numpy().tobytes())
+        # As bytes: NumPy has no bfloat16.
+        state.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     state.update((metadata["step"] + metadata["identity"]).encode())
     return state.hexdigest()

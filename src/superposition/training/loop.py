@@ -223,10 +223,19 @@ class _Loop:
             # A folder that cannot be written is found out here and not after the training.
             self._save(folder)
             return
-        self.step, tensors = checkpoint.restore(folder, self._identity)
+        self.step, tensors = checkpoint.restore(folder, self._identity, self._like)
         self.losses[: self.step] = tensors["losses"]
         self._ends = tensors["ends"]
+        reasons, steps = self._ends.unbind(1)
+        if not bool(((reasons >= -1) & (reasons < len(_REASONS)) & (steps >= 0) & (steps <= self.step)).all()):
+            raise ValueError(f"{folder} must hold a checkpoint of this run, but its ends are none: start again")
         self._engine.restore(tensors, self.step)
+
+    def _like(self, step: int) -> dict[str, Tensor]:
+        """Returns tensors of the shapes and types of a checkpoint after so many steps."""
+        if not 0 <= step <= self.config.n_steps:
+            raise ValueError(f"a checkpoint must be of at most {self.config.n_steps} steps, got {step}")
+        return {"losses": self.losses[:step], "ends": self._ends, **self._engine.state()}
 
     def start_as_first(self) -> None:
         """Takes over the state of the first of several processes."""

@@ -65,7 +65,8 @@ class GradientStep:
     def _is_sparse(self, n_entries: int, batch: SparseBatch) -> bool:
         """Whether a product over so many entries is faster than a dense one."""
         size = batch.shape[0] * batch.shape[1]
-        on_processor = self.model.W_enc.device.type == "cpu"
+        # Sparse rows are SciPy's, which has no type of fewer bits.
+        on_processor = self.model.W_enc.device.type == "cpu" and self.model.W_enc.dtype.itemsize >= 4
         most = _SPARSE_BELOW_ROUNDED if self._is_rounded else _SPARSE_BELOW
         return on_processor and size * self.model.n_hidden >= _SMALL and n_entries < most * size
 

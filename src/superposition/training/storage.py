@@ -1,5 +1,6 @@
 """A run's folder: checkpoints while it trains, then the model, record.json and curve.parquet."""
 
+import itertools
 from pathlib import Path
 
 from superposition import _files
@@ -45,13 +46,9 @@ def read_curve(folder: Path) -> Curve:
     Raises:
         ValueError: It is not there or damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        columns = pq.read_table(folder / CURVE).to_pydict()
-        return Curve(*(tuple(columns[name]) for name in ("step", "loss", "standard_error")))
-    except (OSError, KeyError, pa.ArrowInvalid) as error:
-        raise ValueError(
-            f"{folder / CURVE} must be the curve of a run ({error}): remove the folder and run again"
-        ) from None
+    kinds = {"step": "int64", "loss": "double", "standard_error": "double"}
+    table = _files.read_table(folder / CURVE, "curve of a run", kinds)
+    step, loss, error = (tuple(table.column(name).to_pylist()) for name in kinds)
+    if not all(before < after for before, after in itertools.pairwise((0, *step))):
+        raise ValueError(f"{folder / CURVE} must have increasing steps: remove the folder and run again")
+    return Curve(step, loss, error)
