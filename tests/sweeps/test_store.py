@@ -223,8 +223,8 @@ class TestTable:
             damage()
             assert store.table([Square(1.0)]).equals(expected)
             assert query(store, "SELECT square FROM square")["square"].to_pylist() == [1.0]
-            complete(store, Square(1.0))
-            assert pq.read_table(path).column("square").to_pylist() == [1.0]
+        complete(store, Square(1.0))
+        assert pq.read_table(path).column("square").to_pylist() == [1.0]
 
     def test_has_every_declared_column_with_its_type(self, store):
         put(store, Square(1.0))

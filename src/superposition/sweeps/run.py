@@ -75,7 +75,7 @@ def run_sweep(
                 reached += outcome.n_cells
                 report(reached, len(plan.cells), f"{len(errors)} failed" if errors else "")
             plan = Plan.of(sweep, store)
-        compact(store, dict.fromkeys(cell.measure for cell in plan.cells))
+        compact(store, dict.fromkeys(cell.measure for cell in plan.cells), anew=first.left > 0)
         missing = tuple(store.missing(sweep.cells))
     keys = {cell.key for cell in missing}
     errors = {key: error for key, error in errors.items() if key in keys}

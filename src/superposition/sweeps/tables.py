@@ -42,13 +42,20 @@ def table_of(store: Store, cells: Iterable[Cell]) -> pa.Table:
     return as_table(rows, kinds)
 
 
-def compact(store: Store, measures: Iterable[str]) -> None:
+def compact(store: Store, measures: Iterable[str], *, anew: bool) -> None:
     """Writes the rows of measures to tables/MEASURE.parquet, for other programs: this one reads records.
 
     A measure with a record that cannot be read has no table, until that is mended.
+
+    Args:
+        store: Whose.
+        measures: Which.
+        anew: Whether to write tables that are there already.
     """
     for measure in measures:
         path = _files.check_inside(store.root / "tables", store.root) / f"{measure}.parquet"
+        if path.exists() and not anew:
+            continue
         try:
             rows = all_rows(store, measure)
         except ValueError:  # which whoever asks for that cell is told
