@@ -42,6 +42,8 @@ def folder(tmp_path):
 @pytest.mark.parametrize("features", [None, FEATURES, SYMMETRIC], ids=["none", "arrays", "symmetric"])
 def test_round_trip_bit_for_bit(kind, features, tmp_path):
     model = MODELS[kind]()
+    if features is not None and model.n_features == 1:
+        features = SparseFeatures(1, 0.3)
     loaded = load_with_features(save(model, tmp_path / "a" / "b", features=features))
     assert type(loaded.model) is type(model)
     assert (loaded.model.n_features, loaded.model.n_hidden) == (model.n_features, model.n_hidden)
@@ -109,7 +111,7 @@ def other_shapes(folder):
     [
         (truncate, "model.safetensors is damaged"),
         (flip, "model.safetensors is damaged"),
-        (remove("model.safetensors"), "model.safetensors, but the file is not there"),
+        (remove("model.safetensors"), "but model.safetensors is not there"),
         (remove("config.json"), "config.json is not there"),
         (lambda folder: (folder / "config.json").write_text('{"a"'), "config.json is damaged"),
         (
@@ -129,6 +131,12 @@ def test_damaged_and_foreign_folders_are_explained(folder, damage, message):
     damage(folder)
     with pytest.raises(ValueError, match=message):
         load_with_features(folder)
+
+
+def test_features_of_another_model_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="`features` must be those of the model, 6, got 8"):
+        save(Autoencoder(6, 3), tmp_path, features=FEATURES)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_of_weights_alone_is_refused(folder):

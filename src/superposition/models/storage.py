@@ -39,11 +39,16 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
         overwrite: Whether an earlier model in the folder may be replaced.
 
     Raises:
+        ValueError: The features are not as many as the model's.
         FileExistsError: The folder holds a model and `overwrite` is false.
         OSError: The folder cannot be written or the disk is full; an earlier model is then as it was, but
             for weights that no longer match its config, which `load` refuses.
     """
     folder = Path(folder)
+    if features is not None and features.n_features != model.n_features:
+        raise ValueError(
+            f"`features` must be those of the model, {model.n_features}, got {features.n_features}: give its own"
+        )
     if not overwrite:
         _files.vacant(folder, CONFIG, UNFINISHED)
     _files.write_tensors(folder / WEIGHTS, model.state_dict())
