@@ -31,7 +31,15 @@ class Command(abc.ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread(Command):
+class Costly(Command):
+    """A command that estimates what it would take before it begins."""
+
+    force: bool = False
+    """Go on although an estimate says that memory or time will not do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread(Costly):
     """Options that say where cells are measured."""
 
     workers: OptionalCount = None
@@ -42,6 +50,11 @@ class Spread(Command):
     """Run on the Dask scheduler that wrote this file."""
     slurm: Path | None = None
     """Run in Slurm jobs, described in this TOML file."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether cells are measured on this machine."""
+        return self.scheduler is None and self.scheduler_file is None and self.slurm is None
 
     def executor(self, device: str) -> "Executor":
         """Returns the executor that the options name; a device of this machine must be there."""
@@ -62,7 +75,7 @@ class Spread(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Narrowed(Command):
+class Narrowed(Costly):
     """Options that say how narrow a model's bottleneck is and what it sees."""
 
     ratio: OptionalShare = None
