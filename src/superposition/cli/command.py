@@ -31,7 +31,15 @@ class Command(abc.ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread(Command):
+class Costly(Command):
+    """A command that estimates what it would take before it begins."""
+
+    force: bool = False
+    """Go on although an estimate says that memory or time will not do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread(Costly):
     """Options that say where cells are measured."""
 
     workers: OptionalCount = None
@@ -50,6 +58,11 @@ class Spread(Command):
     """Run in Slurm jobs, described in this TOML file."""
     dashboard: bool = False
     """Serve Dask's dashboard on 127.0.0.1, with --workers or --slurm; all users of this machine can see it."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether cells are measured on this machine."""
+        return self.scheduler is None and self.scheduler_file is None and self.slurm is None
 
     def executor(self, device: str) -> "Executor":
         """Returns the executor that the options name; a device of this machine must be there."""
@@ -86,7 +99,7 @@ class Spread(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Narrowed(Command):
+class Narrowed(Costly):
     """Options that say how narrow a model's bottleneck is and what it sees."""
 
     ratio: OptionalShare = None

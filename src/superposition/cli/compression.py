@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 import tyro
 
 from superposition._text import complain, say
-from superposition.cli.command import Command, Count, OptionalCount
+from superposition.cli import costs
+from superposition.cli.command import Costly, Count, OptionalCount
 from superposition.cli.exit_codes import FAILED
 from superposition.cli.quantities import option
 from superposition.cli.tables import new_table, show
@@ -26,7 +27,7 @@ _OF_LEARNING = ("start", *_OF_RUNS, "n_steps", "learning_rate")
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Compress(Command):
+class Compress(Costly):
     """Compress two dense dimensions nonlinearly into one: the quantised scheme, its ReLU network, or learn one.
 
     Losses are mean square errors per dimension of uniform x, y in [0, 1]; the best linear compression loses 1/24.
@@ -66,6 +67,7 @@ class Compress(Command):
         self._refuse_idle()
         _checks.whole_number("levels", self.levels, high=_MOST_LEVELS)
         _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1)
+        costs.of_scheme(self.levels).refuse(force=self.force)
         scheme = QuantizedPair(self.levels, self.ramp, self.units, self.alignment)
         if self.learn:
             return self._learn(scheme)
@@ -92,6 +94,8 @@ class Compress(Command):
         neurons, depth, runs = (_checks.whole_number(name, value) for name, value in given.items())
         if neurons % (2 * depth):
             raise ValueError(f"`neurons` must be a multiple of {2 * depth}, 2 · depth, got {neurons}")
+        n_steps = Learning.n_steps if self.n_steps is None else self.n_steps
+        costs.of_networks(neurons, depth, runs, n_steps).refuse(force=self.force)
         rate = self.learning_rate
         if rate is None:
             rate = 1e-3 if constructed else 0.03 / depth

@@ -1,11 +1,13 @@
 """The commands that decode and that count measurements: decode, sensing."""
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
+from superposition.cli import costs
 from superposition.cli.command import Command, Count, Narrowed, OptionalCount
 from superposition.cli.exit_codes import FAILED
 from superposition.cli.tables import new_table, show
@@ -101,6 +103,7 @@ class Decode(Narrowed):
         if self.n_features is None:
             raise ValueError("--n-features must be given, or --model, which has it")
         n_features, width = self.n_features, self.width_of(self.n_features)
+        self._refuse_absurd(n_features, width, is_dense=self.encoder != "rug")
         match self.encoder:
             case "rug":
                 return encoder_of(PersianRug.draw(n_features, width, seed=self.seed))
@@ -109,11 +112,18 @@ class Decode(Narrowed):
             case "harmonic":
                 return DenseEncoder.harmonic(n_features, width, seed=self.seed)
 
+    def _refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
+        seconds = len(self.decoders) * self.seconds if isfinite(self.seconds) else 0.0
+        is_programme = "basis-pursuit" in self.decoders
+        cost = costs.of_encoder(n_features, n_hidden, is_dense=is_dense, seconds=seconds, is_programme=is_programme)
+        cost.refuse(force=self.force)
+
     def _saved_encoder(self, folder: Path) -> "Encoder":
         """Returns the encoder of a saved model; raises ValueError if it contradicts a size that was given."""
         from superposition.models import encoder_of, load
 
         encoder = encoder_of(load(folder))
+        self._refuse_absurd(encoder.n_features, encoder.n_hidden, is_dense=False)
         n_features = encoder.n_features if self.n_features is None else self.n_features
         has_width = self.ratio is not None or self.n_hidden is not None
         width = self.width_of(n_features) if has_width else encoder.n_hidden

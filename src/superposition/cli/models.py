@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 import tyro
 
 from superposition._text import complain, say
-from superposition.cli.command import Command, Sized
+from superposition.cli import costs
+from superposition.cli.command import Costly, Sized
 from superposition.cli.exit_codes import FAILED, INTERRUPTED
 from superposition.cli.tables import (
     interference_table,
@@ -68,7 +69,10 @@ class Train(Sized):
             config = config.replace(n_steps=self.n_steps)
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
-        with launched(device_of(self.device)) as device:
+        wanted = device_of(self.device)
+        cost = costs.of_training(self.n_features, self.width(), self.probability, config, self.n_held_out)
+        cost.refuse(force=self.force, device=self.device)
+        with launched(wanted) as device:
             return self._train(config, device, speaks=Ranks.current(device).is_first)
 
     def _train(self, config: "TrainingConfig", device: "torch.device", *, speaks: bool) -> int:
@@ -126,6 +130,7 @@ class Rug(Sized):
         from superposition.training import fit_rug
 
         features, n_hidden = self.features(), self.width()
+        costs.of_rug(self.n_features, self.n_held_out, is_learned=self.fit == "paper").refuse(force=self.force)
         if self.out is not None:
             _files.vacant(self.out, CONFIG, UNFINISHED)
         if self.fit == "closed-form":
@@ -155,7 +160,7 @@ class Rug(Sized):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Diagnose(Command):
+class Diagnose(Costly):
     """Print the symmetry and interference of a saved model, and where its loss comes from, beside the prediction."""
 
     folder: tyro.conf.Positional[Path]
@@ -174,6 +179,7 @@ class Diagnose(Command):
                 f"{self.folder} must hold the features too, but only the model was saved: save with features="
             )
         model, features = loaded.model, loaded.features
+        costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
         loss = held_out_loss(model, features, n_samples=self.n_held_out)
         kind = type(model).__name__
         show(loss_table(str(loss), features, model.n_hidden, kind))

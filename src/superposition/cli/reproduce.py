@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
 from superposition._text import complain, say
+from superposition.cli import costs
 from superposition.cli.command import Spread
-from superposition.cli.exit_codes import FAILED, INTERRUPTED
+from superposition.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from superposition.cli.tables import new_table, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from superposition.sweeps import Cell
 
 
 @final
@@ -36,7 +42,7 @@ class Reproduce(Spread):
 
     def run(self) -> int:
         """Makes the figures and the report."""
-        from superposition.figures import FIGURES, PRESETS, reproduce
+        from superposition.figures import FIGURES, PRESETS, CellsFailedError, reproduce
         from superposition.report import write_report
         from superposition.sweeps import ClusterLostError
 
@@ -47,8 +53,10 @@ class Reproduce(Spread):
         for name in names:
             if name not in by_name:
                 raise ValueError(f"`figures` must be among {', '.join(by_name)}, got {name}")
+        chosen = [figure for name, figure in by_name.items() if name in names]
+        if self.is_here and not self.redraw:
+            self._refuse_absurd([cell for figure in chosen for cell in figure.cells(PRESETS[self.preset])])
         try:
-            chosen = [figure for name, figure in by_name.items() if name in names]
             outcomes = reproduce(
                 chosen,
                 PRESETS[self.preset],
@@ -57,7 +65,7 @@ class Reproduce(Spread):
                 executor=self.executor(self.device),
                 device=self.device,
             )
-        except ClusterLostError as error:
+        except (CellsFailedError, ClusterLostError) as error:
             complain(f"superposition: {error}")
             return FAILED
         except KeyboardInterrupt:
@@ -70,4 +78,12 @@ class Reproduce(Spread):
                 table.add_row(outcome.figure.name, claim, check.measured, "yes" if check.holds else "no")
         show(table)
         say(f"report: {write_report(self.out)}")
-        return 0
+        return DONE
+
+    def _refuse_absurd(self, cells: "Sequence[Cell]") -> None:
+        from superposition.sweeps import Plan, Store, Sweep
+
+        if cells:
+            plan = Plan.of(Sweep(tuple(dict.fromkeys(cells))), Store(self.out / "cells"))
+            cost = costs.of_cells([unit.cells for unit in plan.units], self.workers or 1)
+            cost.refuse(force=self.force, device=self.device)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 import tyro
 
 from superposition._text import complain, say
+from superposition.cli import costs
 from superposition.cli.command import Command, Count, Spread
 from superposition.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from superposition.cli.rows import KINDS, save_rows, show_rows
@@ -44,6 +45,9 @@ class Sweep(Spread):
         executor = self.executor(sweep.device)
         store.check_place()
         plan = Plan.of(sweep, store)
+        if self.is_here and not self.dry_run:
+            groups = [unit.cells for unit in plan.units]
+            costs.of_cells(groups, self.workers or 1).refuse(force=self.force, device=sweep.device)
         say(f"{len(plan.cells)} cells: {plan.done} done, {plan.left} left")
         if self.dry_run:
             return DONE

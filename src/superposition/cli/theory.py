@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, final
@@ -11,7 +12,8 @@ import tyro
 
 import superposition as sp
 from superposition._text import say
-from superposition.cli.command import Command, Shares
+from superposition.cli import costs
+from superposition.cli.command import Costly, Shares
 from superposition.cli.quantities import AXES, QUANTITIES, Columns, Quantity, described, option
 from superposition.cli.tables import new_table, show
 
@@ -29,7 +31,7 @@ _SCIENTIFIC = {"dL/dr", "dL/dp", "p²/r", "p²/r log(1/p)", "posterior variance"
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Theory(Command):
+class Theory(Costly):
     """Print closed forms of the theory over any of their arguments; store or draw them.
 
     Each quantity takes the options named with it, and shows every value of one with every value of the others.
@@ -77,6 +79,8 @@ class Theory(Command):
                 _files.refuse_existing(path)
         if self.plot is not None and self.plot.suffix not in (".png", ".svg", ".pdf"):
             raise ValueError(f"`plot` must end in .png, .svg or .pdf, got {self.plot.name!r}")
+        rows = prod(len(values) for values in given.values())
+        costs.of_table(rows, max(self.n_features, default=0)).refuse(force=self.force)
         columns, x = quantity.table(given, law)
         _print(columns, quantity.title + self._law_name(quantity))
         if self.grid is not None:

@@ -20,6 +20,10 @@ from superposition.figures.style import settle_layout, styled
 from superposition.sweeps import Cell, Embedded, Executor, Store, Sweep, run_sweep
 
 
+class CellsFailedError(RuntimeError):
+    """Cells that figures need could not be measured."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A figure that was made.
@@ -58,7 +62,7 @@ def reproduce(
 
     Raises:
         FileExistsError: The folder holds a figure of another preset, or is the store of a sweep.
-        RuntimeError: A cell could not be measured; the message says why.
+        CellsFailedError: A cell could not be measured; the message says why.
         ValueError: With `redraw`, a table is missing or damaged.
         OSError: The folder cannot be written.
     """
@@ -94,7 +98,7 @@ def _complete(store: Store, cells: Sequence[Cell], display: Display, executor: E
     """Measures the cells that are missing.
 
     Raises:
-        RuntimeError: Some raised an error.
+        CellsFailedError: Some raised an error.
     """
     if not cells:
         return
@@ -102,7 +106,7 @@ def _complete(store: Store, cells: Sequence[Cell], display: Display, executor: E
     result = run_sweep(Sweep(tuple(cells), threads, device), store, executor, display=display)
     if result.missing:
         reasons = "; ".join(sorted(set(result.errors.values())))
-        raise RuntimeError(f"{len(result.missing)} of {len(result.cells)} cells failed ({reasons})")
+        raise CellsFailedError(f"{len(result.missing)} of {len(result.cells)} cells failed ({reasons})")
 
 
 def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, started: float) -> Outcome:
