@@ -64,7 +64,8 @@ def best_readout(encoder: Encoder, features: SparseFeatures, noise_variance: flo
     covariance = (W_enc * v) @ W_enc.T
     # Enough for a rank below n_hidden to be found; its share of the variance is far below any loss.
     floor = 1e-12 * float(covariance.diagonal().mean())
-    covariance.diagonal().add_(max(noise_variance, floor))
+    # Where nothing varies or nothing is encoded any diagonal does.
+    covariance.diagonal().add_(max(noise_variance, floor) or 1.0)
     solved = torch.linalg.solve(covariance, W_enc)
     share = (W_enc * solved).sum(0)  # h_i/v_i
     # Capacities are solved for to some 1e-12 times a condition number: one below 1e-9 may be none.
