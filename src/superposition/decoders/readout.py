@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition import _tensors
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
 from superposition.theory import minimal_noise_variance
@@ -35,12 +36,12 @@ class Readout:
 
 
 def matched(encoder: Encoder, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch n_features"]:
-    """Returns W_encᵀ hidden, each entry over its column's squared norm (0 where the column is 0)."""
+    """Returns W_encᵀ hidden, each entry over its column's squared norm (0 where the column is, but for rounding)."""
     z = encoder.adjoint(hidden)
     if encoder.is_tight:
         return z
     norms = encoder.column_norms()
-    return z * torch.where(norms > 0, norms**-2, 0.0)
+    return z * torch.where(norms > _tensors.bounds(norms.dtype)[0], norms**-2, 0.0)
 
 
 def best_readout(encoder: Encoder, features: SparseFeatures, noise_variance: float = 0.0) -> Readout:

@@ -122,10 +122,12 @@ class DenseEncoder(Encoder):
         W_enc = _tensors.real("W_enc", W_enc, "n_hidden", "n_features").detach()
         if not W_enc.numel():
             raise ValueError(f"`W_enc` must not be empty, got shape {tuple(W_enc.shape)}")
-        largest = _tensors.bounds(W_enc.dtype)[1]
-        if not (size := float(_tensors.finite("W_enc", W_enc).abs().max())) <= largest:
+        least, most = _tensors.bounds(W_enc.dtype)
+        size = float(_tensors.finite("W_enc", W_enc).abs().max())
+        if size and not least <= size <= most:
             raise ValueError(
-                f"`W_enc` must have entries of at most {largest:.0e} for {W_enc.dtype}, got {size:g}: use another unit"
+                f"`W_enc` must have a largest entry in [{least:.0e}, {most:.0e}] for {W_enc.dtype}, got {size:g}: use "
+                "another unit"
             )
         self.n_hidden, self.n_features = W_enc.shape
         # Its own: what is cached of it would not follow a change from outside.

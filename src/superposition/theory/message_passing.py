@@ -211,6 +211,8 @@ class _System:
             probability=_checks.in_interval("probability", _checks.probability(probability), _LEAST, 1),
             noise_variance=_moderate_noise(noise_variance, law.second_moment),
         )
+        if not p.size:
+            raise ValueError(f"`ratio` and `probability` must not be empty, got shape {p.shape}")
         variance = law.sparse_variance(p)
         if not (variance > 0).all():
             raise ValueError("`probability` must be below 1 for a law of one value, got 1: nothing is unknown")
