@@ -16,8 +16,7 @@ def derived_seed(seed: int, *purpose: str | int) -> int:
 
     32 bits, because that is all that torch's CPU generator keeps of a seed.
     """
-    _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
-    text = "/".join(str(part) for part in (seed, *purpose))
+    text = "/".join(str(part) for part in (_checks.seed(seed), *purpose))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")
 
 

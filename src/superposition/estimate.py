@@ -12,9 +12,12 @@ class Estimate:
     """A Monte-Carlo mean with its standard error.
 
     Attributes:
-        value: The mean.
-        standard_error: One standard deviation of `value`; NaN if `count` is 1.
-        count: Number of independent samples behind it.
+        value: The mean; NaN or infinite where that is what was measured, of a model that diverged, say.
+        standard_error: One standard deviation of `value`, ≥ 0; NaN if `count` is 1.
+        count: Number of independent samples behind it, ≥ 1.
+
+    Raises:
+        ValueError: A field is no number, or out of range.
 
     >>> print(Estimate(0.0048558, 0.0000031, 100_000))
     0.0048558 ± 0.0000031
@@ -24,14 +27,24 @@ class Estimate:
     standard_error: float
     count: int
 
+    def __post_init__(self) -> None:
+        for name in ("value", "standard_error"):
+            number = _checks.one(name, _checks.real_array(name, getattr(self, name)))
+            object.__setattr__(self, name, number)
+        if self.standard_error < 0:
+            raise ValueError(f"`standard_error` must not be negative, got {self.standard_error:g}")
+        object.__setattr__(self, "count", _checks.whole_number("count", self.count, high=2**63 - 1))
+
     @classmethod
     def from_sums(cls, total: float, total_of_squares: float, count: int) -> "Estimate":
         """Returns the estimate of a mean from Σ y and Σ y² over `count` independent samples."""
-        _checks.whole_number("count", count)
+        count = _checks.whole_number("count", count, high=2**63 - 1)
+        total, squares = (_checks.one("total", _checks.real_array("total", sum_)) for sum_ in (total, total_of_squares))
         mean = total / count
         if count == 1:
             return cls(mean, nan, 1)
-        variance = max(total_of_squares / count - mean**2, 0.0) * count / (count - 1)
+        # Of sums that are infinite or NaN the error is too: max keeps its first argument.
+        variance = max(squares / count - mean * mean, 0.0) * count / (count - 1)
         return cls(mean, sqrt(variance / count), count)
 
     def to_config(self) -> dict[str, float | int | None]:
@@ -41,10 +54,12 @@ class Estimate:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Estimate":
         """Returns the estimate that `to_config` described."""
-        if set(config) != {"value", "standard_error", "count"}:
-            raise ValueError(f"an estimate must have a value, a standard_error and a count, got {config!r}")
-        value, error = (nan if config[name] is None else float(config[name]) for name in ("value", "standard_error"))
-        return cls(value, error, int(config["count"]))
+        if not isinstance(config, dict) or set(config) != {"value", "standard_error", "count"}:
+            raise ValueError(
+                f"an estimate must have a value, a standard_error and a count, got {_checks.shown(config)}"
+            )
+        value, error = (nan if config[name] is None else config[name] for name in ("value", "standard_error"))
+        return cls(value, error, config["count"])
 
     def z_score(self, expected: float) -> float:
         """Returns how many standard errors the value lies above `expected`."""
@@ -54,7 +69,7 @@ class Estimate:
         return difference / self.standard_error
 
     def __str__(self) -> str:
-        if not (isfinite(self.standard_error) and self.standard_error > 0):
+        if not (isfinite(self.value) and isfinite(self.standard_error) and self.standard_error > 0):
             return f"{self.value:.7g} (no error bar from {self.count} samples)"
         last = int(f"{self.standard_error:e}".split("e")[1]) - 1
         first = int(f"{self.value:e}".split("e")[1])

@@ -224,7 +224,7 @@ def test_bad_parameters_are_refused(call, message):
 @pytest.mark.parametrize(
     ("decoder", "change", "message"),
     [
-        (ReLU(), {"hidden": torch.full((2, 32), torch.nan)}, "`hidden` must be finite, got NaN .* in sample 0"),
+        (ReLU(), {"hidden": torch.full((2, 32), torch.nan)}, r"`hidden` must be finite, got nan at index \(0, 0\)"),
         (ReLU(), {"hidden": torch.zeros(2, 31)}, r"`hidden` must have shape \(batch, 32\), got \(2, 31\)"),
         (ReLU(), {"features": SparseFeatures(63, 0.1)}, "`features` must have the encoder's n_features = 64, got 63"),
         (ReLU(W_dec=torch.zeros(64, 31)), {}, r"`W_dec` must have shape \(64, 32\), got \(64, 31\)"),

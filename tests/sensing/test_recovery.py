@@ -72,7 +72,7 @@ def test_wrong_supports_are_not_certified():
         (9, torch.zeros(1, 8), r"`k` must be a whole number in \[1, 8\], got 9"),
         (0, torch.zeros(1, 8), "`k` must be a whole number"),
         (2, torch.zeros(1, 7), r"`hidden` must have shape \(batch, 8\), got \(1, 7\)"),
-        (2, torch.full((1, 8), torch.nan), "`hidden` must be finite, got NaN"),
+        (2, torch.full((1, 8), torch.nan), "`hidden` must be finite, got nan"),
     ],
 )
 def test_bad_input_is_refused(k, y, message):

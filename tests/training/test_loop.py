@@ -201,7 +201,7 @@ def test_a_rug_is_refused():
     # In a process of its own: the checks of annotations, which are on here, would be first.
     script = "import superposition as sp; sp.train(sp.PersianRug.draw(8, 4), sp.SparseFeatures(8, 0.2))"
     err = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stderr
-    assert "TypeError: `model` must be an Autoencoder, got PersianRug: fit_rug fits a PersianRug" in err
+    assert "ValueError: `model` must be an Autoencoder (fit_rug fits a PersianRug), got PersianRug" in err
 
 
 def test_models_in_double_precision_train(small):

@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import torch
 
+from superposition import _checks
 from superposition.compression.network import CompressionNetwork, Construction
 from superposition.compression.piecewise import PiecewiseLinear
 from superposition.compression.scheme import QuantizedPair
@@ -30,8 +31,7 @@ def construct(scheme: QuantizedPair, construction: Construction) -> CompressionN
     """
     if scheme.ramp is None:
         raise ValueError("`ramp` must be a number for a network, got None: a ReLU network computes no jumps")
-    if construction not in (known := get_args(Construction)):
-        raise ValueError(f"`construction` must be one of {', '.join(known)}, got {construction!r}")
+    _checks.choice("construction", construction, get_args(Construction))
     Z, w = scheme.levels, scheme.gap
     slope_y = (1 - w) / (Z - w)
     encoder, decoder = _Layer([0.0]), _Layer([0.5 / Z, 0.0])

@@ -44,8 +44,9 @@ class Learning:
     def __post_init__(self) -> None:
         for name, least in (("n_steps", 1), ("batch_size", 1), ("n_held_out", 2)):
             _checks.whole_number(name, getattr(self, name), low=least)
-        _checks.in_interval("learning_rate", self.learning_rate, 0, float("inf"), open_low=True, open_high=True)
-        _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True)
+        rate = _checks.in_interval("learning_rate", self.learning_rate, 0, float("inf"), open_low=True, open_high=True)
+        _checks.one("learning_rate", rate)
+        _checks.one("warm_up", _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True))
 
     def rate(self, step: int) -> float:
         """Returns the rate of step 0 … n_steps − 1."""
@@ -109,6 +110,10 @@ def learn(
     >>> found.stack.network(0).n_neurons
     8
     """
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+    encoder, decoder = (
+        _checks.sequence(name, widths, "widths") for name, widths in (("encoder", encoder), ("decoder", decoder))
+    )
     for name, widths in (("encoder", encoder), ("decoder", decoder)):
         for width in widths:
             _checks.whole_number(name, width)
@@ -122,7 +127,7 @@ def learn(
     _checks.whole_number("n_runs", n_runs)
     shape = "-".join(map(str, (*encoder, *decoder)))
     stack = NetworkStack.drawn(encoder, decoder, n_runs, torch_generator(seed, "compression weights", shape))
-    return train_stack(stack, features, learning or Learning(), seed=seed, report=report)
+    return train_stack(stack, features, _given(learning), seed=seed, report=report)
 
 
 def learn_from(
@@ -138,9 +143,19 @@ def learn_from(
     Raises:
         ValueError: The networks differ in depth or do not fit the features.
     """
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+    networks = _checks.sequence("networks", networks, "CompressionNetworks")
+    if not networks:
+        raise ValueError("`networks` must hold at least one network, got none")
+    for network in networks:
+        _checks.instance("networks", network, CompressionNetwork, "a sequence of CompressionNetworks")
     if (n_features := linear_layers(networks[0].encoder)[0].in_features) != features.n_features:
         raise ValueError(f"`networks` must have {features.n_features} features, got {n_features}")
-    return train_stack(NetworkStack.of(networks), features, learning or Learning(), seed=seed, report=report)
+    return train_stack(NetworkStack.of(networks), features, _given(learning), seed=seed, report=report)
+
+
+def _given(learning: Learning | None) -> Learning:
+    return Learning() if learning is None else _checks.instance("learning", learning, Learning, "a Learning")
 
 
 def train_stack(

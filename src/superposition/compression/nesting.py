@@ -45,6 +45,7 @@ class NestedScheme:
     pair: QuantizedPair
 
     def __post_init__(self) -> None:
+        _checks.instance("pair", self.pair, QuantizedPair, "a QuantizedPair")
         _checks.hidden_width(self.n_hidden, _checks.whole_number("n_features", self.n_features))
 
     @property
@@ -93,6 +94,7 @@ class NestedScheme:
 
     def sampled_loss(self, n_samples: int = 65536, *, seed: int = 0) -> Estimate:
         """Mean square error per feature over uniform features, from `n_samples` ≥ 2 samples."""
+        n_samples = _checks.whole_number("n_samples", n_samples, low=2)
         x = numpy_rng(seed, "nested", self.n_features).random((n_samples, self.n_features))
         return mean_over_samples(((self.decode(self.encode(x)) - x) ** 2).mean(axis=1))
 

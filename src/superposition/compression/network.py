@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition import _checks, _tensors
+
 Construction = Literal["segments", "minimal"]
 
 
@@ -37,7 +39,9 @@ class CompressionNetwork(torch.nn.Module):
     @classmethod
     def from_layers(cls, *parts: Sequence[tuple[Tensor, Tensor]]) -> Self:
         """Returns the network of given weights (outputs, inputs) and biases (outputs,), encoder then decoder."""
-        encoder, decoder = (_perceptron(layers) for layers in parts)
+        if len(parts) != 2:
+            raise ValueError(f"`parts` must be two, an encoder and a decoder, got {len(parts)}")
+        encoder, decoder = (_perceptron(_checks.sequence("parts", layers, "layers")) for layers in parts)
         return cls(encoder, decoder)
 
     @property
@@ -47,13 +51,15 @@ class CompressionNetwork(torch.nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction of features."""
+        weight = linear_layers(self.encoder)[0].weight
+        _tensors.alike("x", _tensors.rows("x", x, self.n_features), "the network", weight.dtype, weight.device)
         decoded: Tensor = self.decoder(self.encoder(x))
         return decoded
 
 
 def linear_layers(perceptron: torch.nn.Sequential) -> list[torch.nn.Linear]:
     """Returns the linear layers; raises ValueError unless the modules are linear, ReLU, linear … linear."""
-    modules = list(perceptron)
+    modules = list(_checks.instance("perceptron", perceptron, torch.nn.Sequential, "a torch.nn.Sequential"))
     expected = [torch.nn.Linear, torch.nn.ReLU] * (len(modules) // 2) + [torch.nn.Linear]
     if len(modules) != len(expected) or not all(map(isinstance, modules, expected)):
         names = ", ".join(type(module).__name__ for module in modules)
@@ -63,7 +69,12 @@ def linear_layers(perceptron: torch.nn.Sequential) -> list[torch.nn.Linear]:
 
 def _perceptron(layers: Sequence[tuple[Tensor, Tensor]]) -> torch.nn.Sequential:
     modules: list[torch.nn.Module] = []
-    for weight, bias in layers:
+    for layer in layers:
+        pair = _checks.sequence("layers", layer, "a weight and a bias")
+        if len(pair) != 2:
+            raise ValueError(f"`layers` must be pairs of a weight and a bias, got {len(pair)} members")
+        weight = _tensors.real("weight", pair[0], "outputs", "inputs")
+        bias = _tensors.real("bias", pair[1], weight.shape[0])
         linear = torch.nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
         with torch.no_grad():
             linear.weight.copy_(weight)

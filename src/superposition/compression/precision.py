@@ -49,9 +49,9 @@ def loss_at_precision(
     Raises:
         ValueError: An argument is unknown, or the network cannot be built.
     """
-    for name, value, known in (("precision", precision, PRECISIONS), ("place", place, get_args(Place))):
-        if value not in known:
-            raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {value!r}")
+    _checks.instance("scheme", scheme, NestedScheme, "a NestedScheme")
+    _checks.choice("precision", precision, PRECISIONS)
+    _checks.choice("place", place, get_args(Place))
     dtype: torch.dtype = getattr(torch, precision)
     x = numpy_rng(seed, "precision", scheme.n_features).random(
         (_checks.whole_number("n_samples", n_samples, low=2), scheme.n_features)
@@ -100,5 +100,8 @@ def levels_carried(
     >>> levels_carried("bfloat16").scheme.pair.levels
     6
     """
+    levels = _checks.sequence("levels", levels, "numbers of levels")
+    if not levels:
+        raise ValueError("`levels` must hold at least one number of levels, got none")
     found = [best_at_precision(n_features, n_hidden, each, precision, place, seed=seed) for each in levels]
     return found[int(np.argmin([carried.loss.value for carried in found]))]

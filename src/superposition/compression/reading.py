@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from superposition import _checks, _tensors
 from superposition._checks import FloatArray
 from superposition.compression.network import CompressionNetwork, linear_layers
 from superposition.compression.piecewise import PiecewiseLinear
@@ -100,6 +101,9 @@ def inspect(network: CompressionNetwork) -> Reading:
     >>> found.kind, found.levels, round(found.ramp, 6), found.n_pieces
     ('sawtooth', 3, 0.1, 5)
     """
+    _checks.instance("network", network, CompressionNetwork, "a CompressionNetwork")
+    for name, weights in network.named_parameters():
+        _tensors.finite(name, weights)
     if (network.n_features, network.n_hidden) != (2, 1):
         raise ValueError(
             f"`network` must have 2 features and 1 hidden dimension, got {network.n_features} and {network.n_hidden}"

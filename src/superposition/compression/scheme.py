@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Units = Literal["input", "segment"]
 Alignment = Literal["centred", "before", "after", "guarded"]
 
+# Of which so many fit that levels are counted in the range of counts.
+_LEAST_RAMP = 1e-9
 # With more levels than this, the ones in between are alike.
 _DISTINCT_LEVELS = 5
 
@@ -61,9 +63,8 @@ class QuantizedPair:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", _checks.whole_number("levels", self.levels))
-        for name, known in (("units", get_args(Units)), ("alignment", get_args(Alignment))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        _checks.choice("units", self.units, get_args(Units))
+        _checks.choice("alignment", self.alignment, get_args(Alignment))
         if self.ramp is None:
             return
         widest = 1 / self.levels if self.units == "input" else 1.0
@@ -174,7 +175,7 @@ def best_levels(ramp: float, units: Units = "input", alignment: Alignment = "cen
     The loss falls and then rises with the number of levels (observed for all ramps tested), and is searched so.
 
     Args:
-        ramp: ε in (0, 1], as for `QuantizedPair`; below 1 for "guarded" segments.
+        ramp: ε in [1e-9, 1], as for `QuantizedPair`; below 1 for "guarded" segments.
         units: Of the ramp.
         alignment: Of the ramps.
 
@@ -184,6 +185,7 @@ def best_levels(ramp: float, units: Units = "input", alignment: Alignment = "cen
     >>> best_levels(0.1).levels, best_levels(0.01).levels
     (2, 4)
     """
+    ramp = _checks.one("ramp", _checks.in_interval("ramp", ramp, _LEAST_RAMP, 1))
     QuantizedPair(1, ramp, units, alignment)
 
     def loss(levels: int) -> float:

@@ -42,7 +42,7 @@ def sparse_construction(features: SparseFeatures, n_hidden: int, n_neurons: int)
     >>> found.levels, found.quantised, found.dropped, round(found.loss, 6)
     (2, 5, 19, 0.018881)
     """
-    features.check_symmetric("this construction")
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures").check_symmetric("this construction")
     if features.law != Uniform():
         raise ValueError(f"`features` must have the law Uniform(), got {features.law}")
     n, m = features.n_features, _checks.hidden_width(n_hidden, features.n_features)

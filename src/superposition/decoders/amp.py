@@ -47,7 +47,7 @@ class AMP(MessagePassing):
         for _ in range(self.n_steps):
             # Its root is a number of float32, too.
             noise = z.double().square().mean(dim=1).clamp(min=max(self.noise_variance or 0.0, 1e-60))
-            estimate, loss = eta(encoder.adjoint(z).add_(x), noise.sqrt())
+            estimate, loss = eta(*progress.observed(encoder.adjoint(z).add_(x), noise))
             on = progress.advance(estimate, loss, noise)
             memory = (loss / noise / ratio).to(z)
             if on is not None:

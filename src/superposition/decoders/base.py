@@ -1,18 +1,27 @@
 """What a decoder is: hidden activations in, features out, with what is known of how good they are."""
 
 import abc
+import dataclasses
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from superposition import _checks, _tensors
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder, encoder_of
 
 if TYPE_CHECKING:
     from superposition.decoders.certificates import DualCertificate, SupportCertificate
+
+
+# Of its variance: the square root of the largest noise of the theory.
+_MOST_NOISE = 1e200
+# In which decoders compute.
+_PRECISIONS = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Decoded:
         features: x̂, shape (batch, n_features).
         converged: Whether the decoder ended as it should; False never stands without `why`.
         iterations: Iterations done; 1 for a decoder of one step.
-        residual: ‖hidden − W_enc x̂‖/‖hidden‖.
+        residual: ‖hidden − W_enc x̂‖/‖hidden‖; inf for a sample that left the range of its type.
         certificate: What proves the answer, of the decoders that have such a thing.
         why: What went wrong, in a sentence; empty if every sample converged.
     """
@@ -48,25 +57,29 @@ class Decoder(abc.ABC):
         """Decodes a batch.
 
         Args:
-            hidden: Activations, finite, feature units.
+            hidden: Activations, at least one sample, finite, feature units; float32 or float64, as W_enc.
             W_enc: What made them: a matrix, or an encoder that knows its products.
             features: What they are made of; decoders without a prior use its size only.
 
         Returns:
-            Decoded.
+            Decoded. Its features are finite, and no sample converged whose features the precision cannot hold.
 
         Raises:
-            ValueError: Shapes do not match, an activation is not finite, or the decoder cannot work on this encoder.
+            ValueError: Shapes, dtypes or devices do not match, an activation is not finite, or the decoder cannot work
+                on this encoder.
         """
         encoder = encoder_of(W_enc)
         check_same_size(encoder, features)
-        if hidden.ndim != 2 or hidden.shape[1] != encoder.n_hidden:
-            raise ValueError(f"`hidden` must have shape (batch, {encoder.n_hidden}), got {tuple(hidden.shape)}")
-        if not bool(torch.isfinite(hidden).all()):
-            row = int((~torch.isfinite(hidden)).any(dim=1).nonzero()[0])
-            raise ValueError(f"`hidden` must be finite, got NaN or an infinite entry in sample {row}")
+        hidden = _tensors.real("hidden", hidden, "batch", encoder.n_hidden).detach()
+        if not len(hidden):
+            raise ValueError(f"`hidden` must hold at least one sample, got shape {tuple(hidden.shape)}")
+        if hidden.dtype not in _PRECISIONS:
+            raise ValueError(f"`hidden` must be of float32 or float64, got {hidden.dtype}: convert it with .float()")
+        _tensors.alike("hidden", hidden, "W_enc", encoder.dtype, encoder.device)
+        _tensors.moderate("law", features.law.second_moment, hidden.dtype)
+        _tensors.finite("hidden", hidden)
         with torch.no_grad():
-            return self.decode(hidden, encoder, features)
+            return within_range(self.decode(hidden, encoder, features))
 
     @abc.abstractmethod
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
@@ -92,12 +105,37 @@ class Decoder(abc.ABC):
         return None
 
 
+def within_range(decoded: Decoded) -> Decoded:
+    """Returns the result with samples that left the range of their type marked: not converged, and 0 where not finite.
+
+    One sum tells whether there are any.
+    """
+    if isfinite(float(decoded.features.sum()) + float(decoded.residual.sum())):
+        return decoded
+    within = torch.isfinite(decoded.features).all(dim=1) & torch.isfinite(decoded.residual)
+    reasons = decoded.why, failed_because(within, f"they left the range of {decoded.features.dtype}")
+    return dataclasses.replace(
+        decoded,
+        features=decoded.features.nan_to_num(0.0, 0.0, 0.0),
+        residual=torch.where(within, decoded.residual, torch.inf),
+        converged=decoded.converged & within,
+        why="; ".join(reason for reason in reasons if reason),
+    )
+
+
 def check_same_size(encoder: Encoder, features: SparseFeatures) -> None:
     """Raises ValueError unless the encoder takes as many features as there are."""
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
     if encoder.n_features != features.n_features:
         raise ValueError(
             f"`features` must have the encoder's n_features = {encoder.n_features}, got {features.n_features}"
         )
+
+
+def check_noise(variance: float) -> float:
+    """Returns a variance of noise on hidden activations; raises ValueError unless it is one number in [0, 1e200]."""
+    finite = _checks.finite("noise_variance", variance, non_negative=True)
+    return _checks.one("noise_variance", _checks.in_interval("noise_variance", finite, 0, _MOST_NOISE))
 
 
 def one_step(x: Tensor, hidden: Tensor, encoder: Encoder) -> Decoded:

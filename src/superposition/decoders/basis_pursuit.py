@@ -34,7 +34,8 @@ class BasisPursuit(Decoder):
     tolerance: float = 1e-6
 
     def __post_init__(self) -> None:
-        _checks.in_interval("tolerance", self.tolerance, 0, 1, open_low=True)
+        _checks.flag("nonnegative", self.nonnegative)
+        _checks.one("tolerance", _checks.in_interval("tolerance", self.tolerance, 0, 1, open_low=True))
 
     @property
     def name(self) -> str:
@@ -51,15 +52,17 @@ class BasisPursuit(Decoder):
 
         solutions = [pair for part in in_parallel(solve, len(hidden)) for pair in part]
         x, multipliers = (np.stack(part) for part in zip(*solutions, strict=True))
-        products = multipliers @ W_enc
-        excess = (products if self.nonnegative else np.abs(products)).max(axis=1) - 1
-        norm = np.abs(x).sum(axis=1)
-        gap = np.abs(norm - (activations * multipliers).sum(axis=1)) / np.maximum(norm, 1e-300)
+        with np.errstate(over="ignore", invalid="ignore"):  # no certificate is then made of them
+            products = multipliers @ W_enc
+            excess = (products if self.nonnegative else np.abs(products)).max(axis=1) - 1
+            norm = np.abs(x).sum(axis=1)
+            gap = np.abs(norm - (activations * multipliers).sum(axis=1)) / np.maximum(norm, 1e-300)
         estimate = torch.from_numpy(x).to(hidden)
         residual = encoder.residual_norm(hidden, estimate)
-        exact = np.linalg.norm(activations - x @ W_enc.T, axis=1) / np.maximum(
-            np.linalg.norm(activations, axis=1), 1e-300
-        )
+        # In units of the activations, whose squares may leave float64.
+        unit = np.maximum(np.abs(activations).max(axis=1, keepdims=True), 1e-300)
+        rest, size = (np.linalg.norm(part / unit, axis=1) for part in (activations - x @ W_enc.T, activations))
+        exact = rest / np.maximum(size, 1e-300)
         limit = self.tolerance
         holds = torch.from_numpy((exact <= limit) & (excess <= limit) & ((gap <= limit) | (norm == 0))).to(
             hidden.device

@@ -1,6 +1,7 @@
 """The best elementwise decoder, E[x | z], and the one that is told which features are active."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import final
 
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from superposition import _checks
-from superposition.decoders.base import Decoded, Decoder, one_step
+from superposition.decoders.base import Decoded, Decoder, check_noise, one_step
 from superposition.decoders.denoiser import denoiser
 from superposition.decoders.elementwise import interference_std
 from superposition.decoders.readout import best_readout
@@ -35,7 +36,7 @@ class Bayes(Decoder):
     noise_variance: float = 0.0
 
     def __post_init__(self) -> None:
-        _checks.finite("noise_variance", self.noise_variance, non_negative=True)
+        check_noise(self.noise_variance)
 
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
         """Decodes a batch."""
@@ -67,10 +68,14 @@ class OracleSupport(Decoder):
     noise_variance: float = 0.0
 
     def __post_init__(self) -> None:
-        _checks.finite("noise_variance", self.noise_variance, non_negative=True)
+        check_noise(self.noise_variance)
+        if self.active is not None:
+            _checks.instance("active", self.active, torch.Tensor, "a tensor of bools")
+            object.__setattr__(self, "active", self.active.bool().clone())
 
     def told(self, x: Float[Tensor, "batch n_features"]) -> "OracleSupport":
         """Returns the decoder that knows where x is not 0."""
+        _checks.instance("x", x, torch.Tensor, "a tensor")
         return OracleSupport(x != 0, self.noise_variance)
 
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
@@ -97,6 +102,17 @@ def _posterior_mean(
     readout = best_readout(encoder, features, noise)
     # At ratio 1 there is no interference, and the table of a very small one is the identity.
     z, std = readout(hidden), readout.noise_std.double().clamp(min=_LEAST_NOISE)
+    if not isfinite(float(z.sum())):  # of samples that leave the range of their type, nothing is known
+        lost = ~torch.isfinite(z).all(dim=1)
+        z = z.masked_fill_(lost[:, None], 0.0)
+        return _denoised(z, std, features, always_on=always_on).masked_fill_(lost[:, None], torch.nan)
+    return _denoised(z, std, features, always_on=always_on)
+
+
+def _denoised(
+    z: Float[Tensor, "batch n_features"], std: Tensor, features: SparseFeatures, *, always_on: bool
+) -> Float[Tensor, "batch n_features"]:
+    """Returns the posterior means at observations z, whose interference has one standard deviation or one a feature."""
     p = 1.0 if always_on else float(features.probability)
     table = denoiser(features.law, p)
     if std.ndim == 0:
@@ -104,6 +120,8 @@ def _posterior_mean(
     # Without a column nothing is seen of a feature: the posterior is the prior.
     x = torch.full_like(z, float(features.law.mean) * p)
     seen = torch.isfinite(std)
+    if not bool(seen.any()):
+        return x
     spread = std[seen].log()
     step = max(0.02, float(spread.max() - spread.min()) / _LEVELS)
     level = torch.where(seen, torch.round(std.log() / step), torch.nan)

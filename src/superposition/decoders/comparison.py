@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks
-from superposition.decoders.base import Decoded, Decoder, check_same_size
+from superposition.decoders.base import Decoded, Decoder, check_noise, check_same_size
 from superposition.decoders.fitting import observed
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
@@ -74,9 +74,12 @@ def compare_decoders(
     """
     encoder = encoder_of(encoder)
     check_same_size(encoder, features)
-    noise = float(_checks.finite("noise_variance", noise_variance, non_negative=True))
+    noise = check_noise(noise_variance)
+    decoders = _checks.sequence("decoders", decoders, "decoders")
+    for decoder in decoders:
+        _checks.instance("decoders", decoder, Decoder, "a sequence of decoders")
     _checks.whole_number("n_samples", n_samples)
-    _checks.in_interval("seconds", seconds, 0, float("inf"), open_low=True)
+    _checks.one("seconds", _checks.in_interval("seconds", seconds, 0, float("inf"), open_low=True))
     return [_measured(decoder, encoder, features, n_samples, noise, seconds, seed) for decoder in decoders]
 
 
@@ -96,7 +99,7 @@ def _measured(
             _, each = _timed(decoder.told(x[:1]), hidden[:1], encoder, features)
         at = 0
         while at < len(x) and (spent < limit or count == 0):
-            end = at + max(1, min(len(x) - at, int((limit - spent) / max(each, 1e-9))))
+            end = at + max(1, int(min(len(x) - at, (limit - spent) / max(each, 1e-9))))
             decoded, took = _timed(decoder.told(x[at:end]), hidden[at:end], encoder, features)
             errors = (decoded.features - x[at:end]).double().square() @ importance / features.n_features
             total, total_of_squares = total + float(errors.sum()), total_of_squares + float(errors.square().sum())

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from scipy.special import ndtr
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition._checks import FloatArray
 from superposition.decoders.base import Decoded, Decoder, one_step
 from superposition.decoders.readout import best_readout, matched
@@ -38,8 +38,10 @@ class Elementwise(Decoder):
     W_dec: Float[Tensor, "n_features n_hidden"] | None = None
 
     def __post_init__(self) -> None:
-        _checks.in_interval("scale", self.scale, 0, np.inf, open_low=True, open_high=True)
-        _checks.finite("bias", self.bias)
+        _checks.one("scale", _checks.in_interval("scale", self.scale, 0, np.inf, open_low=True, open_high=True))
+        _checks.one("bias", _checks.finite("bias", self.bias))
+        if self.W_dec is not None:
+            object.__setattr__(self, "W_dec", own_weights(self.W_dec))
 
     @abc.abstractmethod
     def activate(self, z: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_features"]:
@@ -58,11 +60,13 @@ def linear_part(W_dec: Tensor | None, hidden: Tensor, encoder: Encoder) -> Float
     """Returns z = W_dec hidden; raises ValueError if the shapes do not match."""
     if W_dec is None:
         return matched(encoder, hidden)
-    if W_dec.shape != (encoder.n_features, encoder.n_hidden):
-        raise ValueError(
-            f"`W_dec` must have shape ({encoder.n_features}, {encoder.n_hidden}), got {tuple(W_dec.shape)}"
-        )
-    return hidden @ W_dec.T
+    _tensors.real("W_dec", W_dec, encoder.n_features, encoder.n_hidden)
+    return hidden @ _tensors.alike("W_dec", W_dec, "hidden", hidden.dtype, hidden.device).T
+
+
+def own_weights(W_dec: Tensor) -> Tensor:
+    """Returns a copy of a finite W_dec, which nobody else can change; raises ValueError if it is something else."""
+    return _tensors.finite("W_dec", _tensors.real("W_dec", W_dec, "n_features", "n_hidden").detach()).clone()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from superposition import _checks
 from superposition._random import torch_generator
-from superposition.decoders.base import Decoder, check_same_size
+from superposition.decoders.base import Decoder, check_noise, check_same_size
 from superposition.decoders.elementwise import Calibration, Elementwise
 from superposition.features import SparseFeatures
 from superposition.models import Model
@@ -48,7 +48,8 @@ def fit_decoder(
     """
     encoder = encoder_of(encoder)
     check_same_size(encoder, features)
-    noise = float(_checks.finite("noise_variance", noise_variance, non_negative=True))
+    noise = check_noise(noise_variance)
+    _checks.instance("decoder", decoder, Decoder, "a decoder")
     if not isinstance(decoder, Elementwise):
         return decoder
     count = (

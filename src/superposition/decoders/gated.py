@@ -30,7 +30,7 @@ class Gated(Elementwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.finite("gate", self.gate)
+        _checks.one("gate", _checks.finite("gate", self.gate))
 
     def activate(self, z: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_features"]:
         """Returns ReLU(a z + b) where the gate is open."""

@@ -27,7 +27,7 @@ class JumpReLU(Elementwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _checks.finite("threshold", self.threshold, non_negative=True)
+        _checks.one("threshold", _checks.finite("threshold", self.threshold, non_negative=True))
 
     def activate(self, z: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_features"]:
         """Returns v where it is above the threshold."""

@@ -35,9 +35,11 @@ class OAMP(MessagePassing):
     Reference: Ma and Ping 2017; Rangan, Schniter and Fletcher 2019.
     """
 
-    def check(self, encoder: Encoder, features: SparseFeatures) -> None:  # noqa: ARG002
+    def check(self, encoder: Encoder, features: SparseFeatures) -> None:
         """Raises ValueError if the decoder cannot work on these."""
         features.check_symmetric("OAMP")
+        if not bool((encoder.column_norms() > 0).any()):
+            raise ValueError("`W_enc` must have an entry that is not 0 for OAMP, got none")
 
     def run(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Progress:
         """Iterates on some samples until all have ended."""
@@ -51,7 +53,7 @@ class OAMP(MessagePassing):
         estimate = mean
         for _ in range(self.n_steps):
             r, noise = step(y, mean, expected, self.noise_variance, _LEAST * prior)
-            estimate, loss = eta(r, noise.sqrt())
+            estimate, loss = eta(*progress.observed(r, noise))
             on = progress.advance(estimate, loss, noise)
             if on is not None:
                 estimate, r, mean, y, noise, loss, expected = (

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 from typing import final
 
 import numpy as np
@@ -38,7 +38,7 @@ class OMP(Decoder):
     def __post_init__(self) -> None:
         if self.k is not None:
             _checks.whole_number("k", self.k)
-        _checks.in_interval("tolerance", self.tolerance, 0, 1, open_low=True)
+        _checks.one("tolerance", _checks.in_interval("tolerance", self.tolerance, 0, 1, open_low=True))
 
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
         """Decodes a batch, samples on all cores."""
@@ -50,6 +50,9 @@ class OMP(Decoder):
         gram = (W_enc @ W_enc.T).cpu().numpy()
         # Columns of the features, rows of the samples.
         products = (W_enc @ hidden.double().T).cpu().numpy()
+
+        if not isfinite(float(np.abs(gram).sum() + np.abs(products).sum())):
+            raise ValueError("`hidden` must have products with W_enc in the range of float64: use another unit")
 
         def solve(samples: range) -> np.ndarray:
             part = products[:, samples.start : samples.stop]

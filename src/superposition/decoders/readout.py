@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition import _tensors
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
 from superposition.theory import minimal_noise_variance
@@ -35,12 +36,12 @@ class Readout:
 
 
 def matched(encoder: Encoder, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch n_features"]:
-    """Returns W_encᵀ hidden, each entry over its column's squared norm (0 where the column is 0)."""
+    """Returns W_encᵀ hidden, each entry over its column's squared norm (0 where the column is, but for rounding)."""
     z = encoder.adjoint(hidden)
     if encoder.is_tight:
         return z
     norms = encoder.column_norms()
-    return z * torch.where(norms > 0, norms**-2, 0.0)
+    return z * torch.where(norms > _tensors.bounds(norms.dtype)[0], norms**-2, 0.0)
 
 
 def best_readout(encoder: Encoder, features: SparseFeatures, noise_variance: float = 0.0) -> Readout:
@@ -64,7 +65,8 @@ def best_readout(encoder: Encoder, features: SparseFeatures, noise_variance: flo
     covariance = (W_enc * v) @ W_enc.T
     # Enough for a rank below n_hidden to be found; its share of the variance is far below any loss.
     floor = 1e-12 * float(covariance.diagonal().mean())
-    covariance.diagonal().add_(max(noise_variance, floor))
+    # Where nothing varies or nothing is encoded any diagonal does.
+    covariance.diagonal().add_(max(noise_variance, floor) or 1.0)
     solved = torch.linalg.solve(covariance, W_enc)
     share = (W_enc * solved).sum(0)  # h_i/v_i
     # Capacities are solved for to some 1e-12 times a condition number: one below 1e-9 may be none.

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks
-from superposition.decoders.base import Decoded, Decoder
+from superposition.decoders.base import Decoded, Decoder, check_noise
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
 
@@ -23,6 +23,7 @@ _REASONS = (
     "",
     "its noise estimate grew: try more damping, or another decoder",
     "it was still changing at the last step",
+    "its activations left the range of their type: use another unit, or float64",
 )
 
 
@@ -45,10 +46,11 @@ class MessagePassing(Decoder):
 
     def __post_init__(self) -> None:
         _checks.whole_number("n_steps", self.n_steps)
-        _checks.in_interval("damping", self.damping, 0, 1, open_high=True)
-        _checks.in_interval("tolerance", self.tolerance, 0, 1, open_low=True, open_high=True)
+        _checks.one("damping", _checks.in_interval("damping", self.damping, 0, 1, open_high=True))
+        tolerance = _checks.in_interval("tolerance", self.tolerance, 0, 1, open_low=True, open_high=True)
+        _checks.one("tolerance", tolerance)
         if self.noise_variance is not None:
-            _checks.finite("noise_variance", self.noise_variance, non_negative=True)
+            check_noise(self.noise_variance)
 
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
         """Decodes a batch, so many samples at a time as fit a core's cache."""
@@ -56,7 +58,7 @@ class MessagePassing(Decoder):
         entries = _BLOCK if encoder.is_tight else _DENSE_BLOCK
         size = max(1, entries // encoder.n_features)
         progress = [self.run(part, encoder, features) for part in torch.split(hidden, size)]
-        x = torch.cat([part.x for part in progress]).nan_to_num_()
+        x = torch.cat([part.x for part in progress])
         reason = torch.cat([part.reason for part in progress])
         counts = torch.bincount(reason, minlength=len(_REASONS)).tolist()
         why = [
@@ -104,6 +106,17 @@ class Progress:
         self.iterations = torch.zeros(count, dtype=torch.long, device=device)
         self._loss = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
         self._least_noise = torch.full((count,), torch.inf, dtype=torch.float64, device=device)
+        self._within = torch.ones(count, dtype=torch.bool, device=device)
+
+    def observed(self, r: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns r and σ as the denoiser takes them: of samples that leave the range of their type, others for them.
+
+        Such samples end with this step, where they started: at the prior mean.
+        """
+        self._within = noise <= torch.finfo(r.dtype).max  # False for NaN
+        if bool(self._within.all()):
+            return r, noise.sqrt()
+        return r.masked_fill(~self._within[:, None], 0.0), noise.masked_fill(~self._within, 1.0).sqrt()
 
     def advance(self, x: Tensor, loss: Tensor, noise: Tensor) -> Tensor | None:
         """Notes a step of the samples that still change; returns which of them go on, None for all.
@@ -115,7 +128,7 @@ class Progress:
         """
         self.steps += 1
         loss, noise = loss.double(), noise.double()
-        lost = ~(torch.isfinite(loss) & torch.isfinite(noise)) | (noise > _RISE * self._least_noise)
+        lost = ~(self._within & torch.isfinite(loss)) | (noise > _RISE * self._least_noise)
         settled = ((self._loss - loss).abs() <= self.tolerance * loss) | (loss <= self.floor)
         settled &= ~lost
         self._loss, self._least_noise = loss, torch.minimum(self._least_noise, noise)
@@ -123,8 +136,9 @@ class Progress:
         self.iterations[self.rows] = self.steps
         if not bool(ended.any()):
             return None
-        self.reason[self.rows] = torch.where(settled, 0, torch.where(lost, 1, 2))
-        self.x[self.rows[ended]] = x[ended]
+        self.reason[self.rows] = torch.where(settled, 0, torch.where(lost, torch.where(self._within, 1, 3), 2))
+        written = ended & self._within
+        self.x[self.rows[written]] = x[written]
         on = torch.nonzero(~ended)[:, 0]
         self.rows, self._loss, self._least_noise = self.rows[on], self._loss[on], self._least_noise[on]
         return on

@@ -10,7 +10,7 @@ from torch import Tensor
 from superposition import _checks
 from superposition.decoders.base import Decoded, Decoder, failed_because
 from superposition.decoders.certificates import SupportCertificate
-from superposition.decoders.elementwise import linear_part
+from superposition.decoders.elementwise import linear_part, own_weights
 from superposition.decoders.readout import matched
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
@@ -56,8 +56,10 @@ class ThresholdLeastSquares(Decoder):
     def __post_init__(self) -> None:
         _checks.whole_number("k", self.k)
         _checks.whole_number("rounds", self.rounds)
-        _checks.finite("bias", self.bias)
-        _checks.in_interval("scale", self.scale, 0, float("inf"), open_low=True, open_high=True)
+        _checks.one("bias", _checks.finite("bias", self.bias))
+        _checks.one("scale", _checks.in_interval("scale", self.scale, 0, float("inf"), open_low=True, open_high=True))
+        if self.W_dec is not None:
+            object.__setattr__(self, "W_dec", own_weights(self.W_dec))
 
     @property
     def name(self) -> str:

@@ -33,8 +33,7 @@ class TopK(Elementwise):
         super().__post_init__()
         if self.k is not None:
             _checks.whole_number("k", self.k)
-        if self.among not in ("sample", "batch"):
-            raise ValueError(f"`among` must be 'sample' or 'batch', got {self.among!r}")
+        _checks.choice("among", self.among, ("sample", "batch"))
 
     @property
     def name(self) -> str:

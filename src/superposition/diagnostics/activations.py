@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition import _checks
 from superposition.models import Autoencoder, LinearAutoencoder, Model, PersianRug
 
 
@@ -10,7 +11,7 @@ def check_supported(model: Model) -> None:
     """Raises ValueError unless the model is one whose weights are known."""
     if not isinstance(model, (Autoencoder, LinearAutoencoder, PersianRug)):
         raise ValueError(
-            f"`model` must be an Autoencoder, LinearAutoencoder or PersianRug, got {type(model).__name__}: "
+            f"`model` must be an Autoencoder, LinearAutoencoder or PersianRug, got {_checks.shown(model)}: "
             "pre-activations and factors of others are not known"
         )
 

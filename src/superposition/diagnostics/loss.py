@@ -1,8 +1,10 @@
 """The held-out loss: fresh samples, never a training batch, with its standard error."""
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition._random import torch_generator
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
@@ -32,7 +34,7 @@ def held_out_loss(model: Model, features: SparseFeatures, *, n_samples: int = 10
     _checks.whole_number("n_samples", n_samples)
     check_same_width(model, features)
     device, dtype = placement(model)
-    importance = torch.tensor(features.per_feature(features.importance), dtype=dtype, device=device)
+    importance = importance_in(features, dtype, device)
     # The chunk depends on the features alone: the estimate is the same wherever it is computed.
     chunk = max(1, _CHUNK_ENTRIES // features.n_features)
     total = total_of_squares = 0.0
@@ -45,8 +47,16 @@ def held_out_loss(model: Model, features: SparseFeatures, *, n_samples: int = 10
     return Estimate.from_sums(total, total_of_squares, n_samples)
 
 
+def importance_in(features: SparseFeatures, dtype: torch.dtype, device: torch.device) -> Float[Tensor, " n_features"]:
+    """Returns the importances in a precision; raises ValueError if it cannot hold them."""
+    weights = torch.tensor(features.per_feature(features.importance), dtype=dtype, device=device)
+    return _tensors.finite(f"importance, in {dtype},", weights)
+
+
 def check_same_width(model: Model, features: SparseFeatures) -> None:
     """Raises ValueError unless the model takes as many features as there are."""
+    _checks.instance("model", model, Model, "a model")
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
     if model.n_features != features.n_features:
         raise ValueError(f"`features` must have the model's n_features = {model.n_features}, got {features.n_features}")
 

@@ -22,6 +22,12 @@ PAIR_TOLERANCE = 0.25
 # is a product of two unit vectors times the norms, of which rounding costs some u = 6e-8, however long they are.
 _ROUNDING = 1e-6
 
+# A variance whose square is hardly a number of float64: nothing is known of the shape of what varies so little.
+_VANISHING = 1e-150
+
+# Units of a law in which fourth cumulants, their ratios to variances squared, and their sums are numbers of float64.
+_UNITS = 1e-30, 1e30
+
 
 @dataclass(frozen=True, eq=False)
 class Interference:
@@ -136,7 +142,9 @@ def cumulants(features: SparseFeatures) -> Float[np.ndarray, "4 n_features"]:
     p v₃ + 3pq m v₂ + pq(q − p) m³ and E(x − E x)⁴ = p v₄ + 4pq m v₃ + 6pq² m² v₂ + pq(q³ + p³) m⁴: sums in which
     nothing is lost for narrow laws, at p → 0 or at p → 1.
     """
-    law = features.law
+    law = _checks.instance("features", features, SparseFeatures, "a SparseFeatures").law
+    # Of float64: the fourth power of a value is one of its numbers, and no difference of those is lost.
+    _checks.in_interval("law's root mean square", np.sqrt(law.second_moment), *_UNITS, hint="use another unit")
     p = features.per_feature(features.probability)
     m, v2 = law.mean, law.variance
     v3, v4 = (_central_moment(law, order) for order in (3, 4))
@@ -284,7 +292,7 @@ def _paired(dominant: npt.NDArray[np.int64], ratio: FloatArray) -> npt.NDArray[n
 
 def _standardised(kappa: FloatArray, varies: npt.NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
     """Returns skewness and excess kurtosis from cumulants 2, 3, 4 along the first axis; NaN where nothing varies."""
-    variance = np.where(varies, kappa[0], np.nan)
+    variance = np.where(varies & (kappa[0] > _VANISHING), kappa[0], np.nan)
     return kappa[1] / variance**1.5, kappa[2] / variance**2
 
 

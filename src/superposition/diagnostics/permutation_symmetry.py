@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition._checks import FloatArray
 from superposition.diagnostics.loss import check_same_width
 from superposition.features import SparseFeatures
@@ -16,6 +16,8 @@ from superposition.models import Model
 from superposition.theory import symmetric_optimum
 
 _BLOCK_ENTRIES = 1 << 22
+# Of an entry of W, or of a statistic: its fourth power, and sums of these, are numbers of float64.
+_LARGEST = 1e60
 DEAD_BELOW = 0.05  # A feature whose |W_ii| is below this share of the largest has no code.
 
 
@@ -37,7 +39,9 @@ class Spread:
 
     @classmethod
     def of(cls, values: FloatArray) -> "Spread":
-        """Returns the spread of a non-empty array of finite values, NaN for an empty one."""
+        """Returns the spread of a non-empty array of finite values, NaN for an empty one; ValueError for others."""
+        values = _checks.finite("values", values)
+        _checks.in_interval("values", values, -_LARGEST, _LARGEST)
         if values.size == 0:
             return cls(*[float("nan")] * 4)
         square = float(np.mean((values - values.mean()) ** 2))
@@ -107,11 +111,9 @@ def symmetry_of_weights(
     W: Float[Tensor, "n_features n_features"], b_dec: Float[Tensor, " n_features"], features: SparseFeatures
 ) -> Symmetry:
     """Symmetry statistics of a bare W = W_dec W_enc and bias; see `symmetry`."""
-    expected = (features.n_features, features.n_features)
-    if tuple(W.shape) != expected or tuple(b_dec.shape) != expected[:1]:
-        raise ValueError(
-            f"`W` must have shape {expected} and `b_dec` {expected[:1]}, got {tuple(W.shape)}, {tuple(b_dec.shape)}"
-        )
+    n = _checks.instance("features", features, SparseFeatures, "a SparseFeatures").n_features
+    _tensors.real("W", W, n, n)
+    _tensors.real("b_dec", b_dec, n)
     return _statistics(lambda start, stop: W[start:stop], b_dec, features, n_rows=features.n_features)
 
 
@@ -123,7 +125,7 @@ def predicted_symmetry(features: SparseFeatures, n_hidden: int) -> PredictedSymm
 
     Reference: The Persian Rug, eq. 5 and 6.
     """
-    features.check_symmetric("this prediction")
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures").check_symmetric("this prediction")
     ratio = _checks.hidden_width(n_hidden, features.n_features) / features.n_features
     best = symmetric_optimum(ratio, features.probability, features.law)
     return PredictedSymmetry(best.scale, best.bias, best.noise_std**2)
@@ -165,6 +167,8 @@ def off_diagonal_blocks(
     for start in range(0, diagonal.size, height):
         stop = min(start + height, diagonal.size)
         block = rows(start, stop).detach().to("cpu", torch.float64, copy=True).numpy()
+        if not np.abs(block).max() <= _LARGEST:  # NaN, too
+            _checks.in_interval("W", _checks.finite("W", block), -_LARGEST, _LARGEST)
         own = np.arange(stop - start), np.arange(start, stop)
         diagonal[start:stop] = block[own]
         block[own] = 0.0

@@ -129,7 +129,9 @@ def loss_split(
     check_same_width(model, features)
     if interference is None:
         interference = measured(model, features)
-    elif interference.n_features != features.n_features:
+    elif _checks.instance("interference", interference, Interference, "an Interference").n_features != (
+        features.n_features
+    ):
         raise ValueError(
             f"`interference` must be of the same {features.n_features} features, got {interference.n_features}"
         )

@@ -5,8 +5,21 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
+from superposition import _checks, _tensors
 from superposition.features.laws import Beta, Constant, Empirical, Exponential, HalfNormal, Law, Uniform
-from superposition.features.source import Source
+from superposition.features.source import Source, source_of
+
+
+def drawn(law: Law, n: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    """Returns n independent values of a law on the generator's device.
+
+    Raises:
+        ValueError: An argument is of another kind, or the law's values are too large or small for the dtype.
+    """
+    _checks.instance("generator", generator, torch.Generator, "a torch.Generator")
+    dtype = _tensors.floating("dtype", dtype)
+    _tensors.moderate("law", law.second_moment, dtype)
+    return draw_values(law, _checks.whole_number("n", n, low=0), source_of(generator), dtype)
 
 
 @singledispatch

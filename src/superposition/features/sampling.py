@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from superposition import _checks, _tensors
 from superposition.features.drawing import draw_values
 from superposition.features.source import Source, source_of
 from superposition.features.sparse import SparseFeatures
@@ -46,6 +47,9 @@ def draw(
 
     Positions are drawn at the largest probability; where a feature's own is smaller they are thinned.
     """
+    _checks.instance("generator", generator, torch.Generator, "a torch.Generator")
+    dtype = torch.float32 if dtype is None else _tensors.floating("dtype", dtype)
+    _tensors.moderate("law", features.law.second_moment, dtype)
     source = source_of(generator)
     highest = float(np.max(features.probability))
     positions = _active_positions(n_samples * features.n_features, highest, source)
@@ -53,7 +57,7 @@ def draw(
         keep = torch.as_tensor(np.asarray(features.probability) / highest, device=source.device)
         coins = source.uniforms(positions.numel())
         positions = positions[coins < keep[positions % features.n_features]]
-    values = draw_values(features.law, positions.numel(), source, dtype or torch.float32)
+    values = draw_values(features.law, positions.numel(), source, dtype)
     return SparseBatch(positions, values, (n_samples, features.n_features))
 
 

@@ -43,12 +43,11 @@ class SparseFeatures:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "n_features", _checks.whole_number("n_features", self.n_features))
-        if not isinstance(self.law, Law):
-            raise ValueError(f"`law` must be a law such as Uniform() or Constant(), got {self.law!r}")
+        _checks.instance("law", self.law, Law, "a law such as Uniform() or Constant()")
         importance = _checks.finite("importance", self.importance, non_negative=True)
         if not importance.any():
             raise ValueError(
-                f"`importance` must be positive somewhere, got {self.importance!r}: the loss would be zero"
+                f"`importance` must be positive somewhere, got {_checks.shown(self.importance)}: the loss would be zero"
             )
         self._settle("probability", _checks.probability(self.probability))
         self._settle("importance", importance)
@@ -89,8 +88,11 @@ class SparseFeatures:
             )
 
     def per_feature(self, value: npt.ArrayLike) -> FloatArray:
-        """Returns a scalar or per-feature value as an array of shape (n_features,)."""
-        return np.broadcast_to(np.asarray(value, float), (self.n_features,))
+        """Returns a scalar or per-feature value as an array of shape (n_features,); raises ValueError for others."""
+        array = np.asarray(value) if isinstance(value, np.ndarray) else _checks.real_array("value", value)
+        if array.ndim and array.shape != (self.n_features,):
+            raise ValueError(f"`value` must be a scalar or have shape ({self.n_features},), got shape {array.shape}")
+        return np.broadcast_to(np.asarray(array, np.float64), (self.n_features,))
 
     def sample(
         self,
@@ -133,8 +135,11 @@ class SparseFeatures:
     def from_config(cls, config: dict[str, Any]) -> "SparseFeatures":
         """Returns the features that `to_config` described; raises ValueError on anything else."""
         expected = {"n_features", "probability", "law", "importance"}
+        _checks.instance("features", config, dict, "a table of plain data")
         if set(config) != expected:
-            raise ValueError(f"features must have the keys {sorted(expected)}, got {sorted(config)}")
+            raise ValueError(
+                f"features must have the keys {sorted(expected)}, got {_checks.shown(sorted(map(str, config)))}"
+            )
         return cls(
             n_features=config["n_features"],
             probability=_checks.real_array("probability", config["probability"]),

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition._random import torch_generator
 from superposition.models.base import Model
 
@@ -45,8 +45,7 @@ class Autoencoder(Model):
         super().__init__()
         self.n_features = _checks.whole_number("n_features", n_features)
         self.n_hidden = _checks.hidden_width(n_hidden, n_features)
-        if initialization not in (known := get_args(Initialization)):
-            raise ValueError(f"`initialization` must be one of {', '.join(known)}, got {initialization!r}")
+        _checks.choice("initialization", initialization, get_args(Initialization))
         generator = torch_generator(seed, "weights")
         if initialization == "tied":
             W_enc = torch.randn(n_hidden, n_features, generator=generator) / sqrt(n_hidden)
@@ -63,6 +62,7 @@ class Autoencoder(Model):
 
     def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns ReLU(W_dec W_enc x + b_dec)."""
+        _tensors.alike("x", _tensors.rows("x", x, self.n_features), "W_enc", self.W_enc.dtype, self.W_enc.device)
         return torch.relu(x @ self.W_enc.T @ self.W_dec.T + self.b_dec)
 
     @torch.no_grad()

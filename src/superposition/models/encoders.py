@@ -3,14 +3,14 @@
 import abc
 from dataclasses import dataclass
 from functools import cached_property
-from math import pi, sqrt
+from math import isfinite, pi, sqrt
 from typing import Self, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition._random import torch_generator
 from superposition.models.autoencoder import Autoencoder
 from superposition.models.base import Model
@@ -33,6 +33,9 @@ class Encoder(abc.ABC):
 
     n_features: int
     n_hidden: int
+    # Of its matrix; None where its products take those of what they are applied to.
+    dtype: torch.dtype | None = None
+    device: torch.device | None = None
 
     # Whether W_enc W_encᵀ = (n_features/n_hidden) I and all columns have norm 1.
     is_tight = False
@@ -78,9 +81,11 @@ class Encoder(abc.ABC):
         self, hidden: Float[Tensor, "batch n_hidden"], x: Float[Tensor, "batch n_features"]
     ) -> Float[Tensor, " batch"]:
         """Returns ‖hidden − W_enc x‖/‖hidden‖, and 0 where both are 0."""
-        size: Tensor = torch.linalg.vector_norm(hidden, dim=1)
-        rest: Tensor = torch.linalg.vector_norm(hidden - self.encode(x), dim=1)
-        return rest / torch.where(size > 0, size, 1.0)
+        rest = hidden - self.encode(x)
+        sizes: list[Tensor] = [torch.linalg.vector_norm(part, dim=1) for part in (rest, hidden)]
+        if not isfinite(float(sizes[0].sum() + sizes[1].sum())):  # of squares beyond the type
+            sizes = [torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in (rest, hidden)]
+        return (sizes[0] / torch.where(sizes[1] > 0, sizes[1], 1.0)).to(hidden)
 
 
 @dataclass(frozen=True)
@@ -114,21 +119,27 @@ class DenseEncoder(Encoder):
     """
 
     def __init__(self, W_enc: Float[Tensor, "n_hidden n_features"]) -> None:
-        if W_enc.ndim != 2 or not W_enc.is_floating_point():
+        W_enc = _tensors.real("W_enc", W_enc, "n_hidden", "n_features").detach()
+        if not W_enc.numel():
+            raise ValueError(f"`W_enc` must not be empty, got shape {tuple(W_enc.shape)}")
+        least, most = _tensors.bounds(W_enc.dtype)
+        size = float(_tensors.finite("W_enc", W_enc).abs().max())
+        if size and not least <= size <= most:
             raise ValueError(
-                f"`W_enc` must be a real matrix of shape (n_hidden, n_features), got shape {tuple(W_enc.shape)} "
-                f"of {W_enc.dtype}"
+                f"`W_enc` must have a largest entry in [{least:.0e}, {most:.0e}] for {W_enc.dtype}, got {size:g}: use "
+                "another unit"
             )
-        if not bool(torch.isfinite(W_enc).all()):
-            raise ValueError("`W_enc` must be finite, got NaN or an infinite entry")
         self.n_hidden, self.n_features = W_enc.shape
-        self.W_enc = W_enc.detach()
+        # Its own: what is cached of it would not follow a change from outside.
+        self.W_enc = W_enc.clone()
+        self.dtype, self.device = W_enc.dtype, W_enc.device
 
     @classmethod
     def gaussian(cls, n_features: int, n_hidden: int, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> Self:
         """Returns an encoder of independent entries N(0, 1/n_hidden)."""
         n_features = _checks.whole_number("n_features", n_features)
         n_hidden = _checks.hidden_width(n_hidden, n_features)
+        _tensors.floating("dtype", dtype)
         generator = torch_generator(seed, "gaussian encoder")
         return cls(torch.randn(n_hidden, n_features, generator=generator, dtype=dtype) / sqrt(n_hidden))
 
@@ -141,6 +152,7 @@ class DenseEncoder(Encoder):
         """
         n_features = _checks.whole_number("n_features", n_features)
         n_hidden = _checks.hidden_width(n_hidden, n_features)
+        _tensors.floating("dtype", dtype)
         rows: list[Tensor] = []
         place = torch.arange(n_features, dtype=torch.float64)
         if n_hidden % 2:
@@ -214,7 +226,7 @@ class RugEncoder(Encoder):
     columns_are_alike = True
 
     def __init__(self, rug: PersianRug) -> None:
-        self.n_features, self.n_hidden = rug.n_features, rug.n_hidden
+        self.n_features, self.n_hidden, self.device = rug.n_features, rug.n_hidden, rug.rows.device
         self._rug = rug
 
     @property
@@ -295,4 +307,4 @@ def encoder_of(source: "Encoder | Model | Tensor") -> Encoder:
             return DenseEncoder(source.W_enc)
         case Tensor():
             return DenseEncoder(source)
-    raise ValueError(f"`encoder` must be an Encoder, a model or a matrix W_enc, got {type(source).__name__}")
+    raise ValueError(f"`encoder` must be an Encoder, a model or a matrix W_enc, got {_checks.shown(source)}")

@@ -39,11 +39,15 @@ def realise(allocation: Allocation, features: SparseFeatures, *, seed: int = 0) 
     >>> model.n_hidden
     8
     """
-    capacity = allocation.capacity
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+    capacity = _checks.instance("allocation", allocation, Allocation, "an Allocation").capacity
     if capacity.shape != (features.n_features,):
         raise ValueError(f"`allocation` must have {features.n_features} capacities, got shape {capacity.shape}")
+    variance = features.per_feature(features.variance)
+    if not (variance > 0).all():
+        raise ValueError("`features` must vary, got one of variance 0: it needs no code but its bias")
     Q = projection_root(capacity, seed=seed)
-    std = np.sqrt(features.per_feature(features.variance))
+    std = np.sqrt(variance)
     kept = capacity > 0
     W_enc = Q.T / std
     W_dec = np.where(kept, allocation.scale * std / np.where(kept, capacity, 1.0), 0.0)[:, None] * Q
@@ -77,6 +81,8 @@ def projection_root(capacity: FloatArray, *, seed: int = 0) -> FloatArray:
     [0.5, 0.75, 0.75]
     """
     h = _checks.in_interval("capacity", capacity, 0, 1)
+    if h.ndim != 1:
+        raise ValueError(f"`capacity` must have one entry a feature, got shape {h.shape}")
     total = round(h.sum())
     if abs(h.sum() - total) > 1e-6 or total < 1:
         raise ValueError(f"`capacity` must sum to a whole number of dimensions, got {h.sum():g}")

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition import _checks
+
 # Radix of a pass: a product with a 64 × 64 Hadamard matrix is bound by memory, not arithmetic.
 _RADIX_BITS = 6
 
@@ -34,6 +36,8 @@ def hadamard_transform(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"
     >>> hadamard_transform(torch.tensor([1.0, 2.0]))
     tensor([ 3., -1.])
     """
+    if not (isinstance(x, Tensor) and x.is_floating_point() and x.layout == torch.strided and x.ndim):
+        raise ValueError(f"`x` must be a tensor of real numbers with at least one axis, got {_checks.shown(x)}")
     n = check_order(x.shape[-1])
     bits = n.bit_length() - 1
     done = 1

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition.features import SparseFeatures
 from superposition.models.base import Model
 
@@ -20,6 +20,9 @@ class LinearAutoencoder(Model):
         W_enc: Encoder, shape (n_hidden, n_features).
         W_dec: Decoder, shape (n_features, n_hidden).
         b_dec: Bias, shape (n_features,).
+
+    Raises:
+        ValueError: Shapes, dtypes or devices do not fit each other, or the bottleneck is wider than the features.
 
     >>> from superposition.features import SparseFeatures
     >>> LinearAutoencoder.fit(SparseFeatures(4, 0.5), n_hidden=2).b_dec
@@ -37,8 +40,12 @@ class LinearAutoencoder(Model):
         b_dec: Float[Tensor, " n_features"],
     ) -> None:
         super().__init__()
-        self.n_hidden, self.n_features = W_enc.shape
+        self.n_hidden, self.n_features = _tensors.real("W_enc", W_enc, "n_hidden", "n_features").shape
+        _checks.hidden_width(self.n_hidden, _checks.whole_number("n_features", self.n_features))
+        _tensors.real("W_dec", W_dec, self.n_features, self.n_hidden)
+        _tensors.real("b_dec", b_dec, self.n_features)
         for name, tensor in (("W_enc", W_enc), ("W_dec", W_dec), ("b_dec", b_dec)):
+            _tensors.alike(name, tensor, "W_enc", W_enc.dtype, W_enc.device)
             self.register_buffer(name, tensor)
 
     @classmethod
@@ -50,6 +57,7 @@ class LinearAutoencoder(Model):
         Raises:
             ValueError: `n_hidden` is not in [1, n_features].
         """
+        _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
         n_hidden = _checks.hidden_width(n_hidden, features.n_features)
         variance = features.per_feature(features.importance * features.variance)
         kept = np.sort(np.argsort(-variance, kind="stable")[:n_hidden])
@@ -61,6 +69,7 @@ class LinearAutoencoder(Model):
 
     def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns W_dec W_enc x + b_dec."""
+        _tensors.alike("x", _tensors.rows("x", x, self.n_features), "W_enc", self.W_enc.dtype, self.W_enc.device)
         return x @ self.W_enc.T @ self.W_dec.T + self.b_dec
 
     def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:

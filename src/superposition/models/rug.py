@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition._random import numpy_rng
 from superposition.features import SparseFeatures
 from superposition.models.base import Model
@@ -53,10 +53,13 @@ class PersianRug(Model):
     ) -> None:
         super().__init__()
         self.n_features = check_order(_checks.whole_number("n_features", n_features))
+        is_whole = isinstance(rows, torch.Tensor) and not (rows.is_floating_point() or rows.is_complex())
+        if not is_whole or rows.ndim != 1 or rows.dtype == torch.bool:
+            raise ValueError(f"`rows` must be a tensor of whole numbers, of one axis, got {_checks.shown(rows)}")
         self.n_hidden = _checks.hidden_width(rows.numel(), n_features)
-        if not float(_checks.finite("scale", scale)) > 0:
+        if not _checks.one("scale", _checks.finite("scale", scale)) > 0:
             raise ValueError(f"`scale` must be positive, got {scale:g}")
-        _checks.finite("bias", bias)
+        _checks.one("bias", _checks.finite("bias", bias))
         ordered = rows.long().sort().values
         if int(ordered[0]) < 0 or int(ordered[-1]) >= n_features or bool((ordered.diff() == 0).any()):
             raise ValueError(f"`rows` must be distinct and in [0, {n_features - 1}], got {rows.tolist()[:8]} …")
@@ -94,7 +97,7 @@ class PersianRug(Model):
 
         Reference: The Persian Rug, eq. 5, 6, 13.
         """
-        features.check_symmetric("a rug")
+        _checks.instance("features", features, SparseFeatures, "a SparseFeatures").check_symmetric("a rug")
         rug = cls.draw(features.n_features, n_hidden, seed=seed)
         best = symmetric_optimum(rug.n_hidden / rug.n_features, features.probability, features.law)
         with torch.no_grad():
@@ -116,13 +119,16 @@ class PersianRug(Model):
 
     def encode(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_hidden"]:
         """Returns hidden = W_enc x, W_enc the chosen rows of H over √n_hidden."""
-        return hadamard_transform(x).index_select(-1, self.rows) / sqrt(self.n_hidden)
+        return hadamard_transform(_tensors.rows("x", x, self.n_features)).index_select(-1, self.rows) / sqrt(
+            self.n_hidden
+        )
 
     def apply_R(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns R x by two fast transforms.
 
         Divided at last: entries of R, from unit vectors, are sums of integers until then and the same bits everywhere.
         """
+        _tensors.rows("x", x, self.n_features)
         kept = torch.zeros(self.n_features, dtype=x.dtype, device=x.device)
         kept[self.rows] = 1
         return hadamard_transform(hadamard_transform(x) * kept) / self.n_hidden

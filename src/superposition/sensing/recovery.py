@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from superposition import _checks, _tensors
 from superposition.decoders import SupportCertificate, ThresholdLeastSquares
 from superposition.features import SparseFeatures
 from superposition.models import Autoencoder, Model, PersianRug
@@ -61,12 +62,12 @@ def recover(model: Model, y: Float[Tensor, "batch n_hidden"], k: int, *, rounds:
         case PersianRug():
             decoder = ThresholdLeastSquares(k, rounds=rounds)
         case Autoencoder():
-            W_enc, W_dec = model.W_enc.detach(), model.W_dec.detach()
+            W_enc, W_dec = (_tensors.finite(name, getattr(model, name).detach()) for name in ("W_enc", "W_dec"))
             diagonal = (W_dec * W_enc.T).sum(dim=1, keepdim=True)
             # A dead feature is never among the largest.
             decoder = ThresholdLeastSquares(k, W_dec=torch.where(diagonal > 0, W_dec / diagonal, 0.0), rounds=rounds)
         case _:
-            raise ValueError(f"`model` must be an Autoencoder or a PersianRug, got {type(model).__name__}")
+            raise ValueError(f"`model` must be an Autoencoder or a PersianRug, got {_checks.shown(model)}")
     decoded = decoder(y, encoder_of(model), SparseFeatures(model.n_features, 1.0))
     certificate = decoded.certificate
     assert isinstance(certificate, SupportCertificate)

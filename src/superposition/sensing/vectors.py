@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition._random import torch_generator
 
 
@@ -30,7 +30,8 @@ def sparse_vectors(
     n_features = _checks.whole_number("n_features", n_features)
     k = _checks.whole_number("k", k, high=n_features, hint="no more than there are features")
     n_samples = _checks.whole_number("n_samples", n_samples)
-    _checks.in_interval("lowest", lowest, 0, 1, open_high=True)
+    lowest = _checks.one("lowest", _checks.in_interval("lowest", lowest, 0, 1, open_high=True))
+    _tensors.floating("dtype", dtype)
     generator = torch_generator(seed, "sparse vectors")
     order = torch.rand(n_samples, n_features, generator=generator)
     # (0, 1]: an active value is never 0.

@@ -22,7 +22,7 @@ def upper_bound(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | Non
     """Loss of the ansatz a = 1, b = −σ√(2 log 1/p) at the least noise: a bound from above, valid everywhere.
 
     Args:
-        ratio: n_hidden / n_features, in (0, 1].
+        ratio: n_hidden / n_features, in [1e-100, 1].
         probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
         law: Law of active values; Uniform() if not given.
 
@@ -39,7 +39,7 @@ def upper_bound(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | Non
     """
     r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
     sigma = np.sqrt(minimal_noise_variance(r, p, law))
-    return relu_loss(1.0, -sigma * np.sqrt(2 * np.log(1 / p)), sigma, p, law)
+    return relu_loss(1.0, -sigma * np.sqrt(-2 * np.log(p)), sigma, p, law)
 
 
 def lower_bound(noise_std: npt.ArrayLike, probability: npt.ArrayLike) -> Any:
@@ -99,8 +99,8 @@ def scaling(probability: npt.ArrayLike, ratio: npt.ArrayLike, law: Law | None = 
     """Loss, p²/r and p²/r·log(1/p) over a grid, with fitted exponents; the claim is loss ~ p²/r for p ≪ r ≪ 1.
 
     Args:
-        probability: Probabilities, in (0, 1).
-        ratio: Ratios, in (0, 1); broadcast with `probability` (give them crossed axes for a grid).
+        probability: Probabilities, in [1e-15, 1).
+        ratio: Ratios, in [1e-100, 1); broadcast with `probability` (give them crossed axes for a grid).
         law: Law of active values; Uniform() if not given.
 
     Raises:
@@ -159,8 +159,8 @@ def loss_bounds(ratio: npt.ArrayLike, probability: npt.ArrayLike) -> LossBounds:
     """Returns all bounds for Uniform(0, 1) values, loss per feature in squared feature units.
 
     Args:
-        ratio: n_hidden / n_features, in (0, 1].
-        probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
+        ratio: n_hidden / n_features, in [1e-100, 1].
+        probability: Probability of being active, in [1e-15, 1]; broadcast with `ratio`.
 
     Raises:
         ValueError: An argument is out of range.

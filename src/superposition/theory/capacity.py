@@ -10,7 +10,7 @@ from superposition._checks import FloatArray
 from superposition.features import Law, SparseFeatures
 from superposition.theory.demand import Demand
 from superposition.theory.multiplier import Groups, Sharing
-from superposition.theory.optimum import optimal_relu
+from superposition.theory.optimum import LEAST_PROBABILITY, optimal_relu
 from superposition.theory.programme import best_shares
 
 # Shares of that many classes at most are compared by their true loss; of more, one rounding is taken.
@@ -68,14 +68,14 @@ def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
     is that of the shares given.
 
     Args:
-        features: Any probabilities in (0, 1) and importances.
+        features: Any probabilities in [1e-15, 1) and importances.
         n_hidden: Number of dimensions, in [1, n_features].
 
     Returns:
         Allocation with arrays of shape (n_features,).
 
     Raises:
-        ValueError: `n_hidden` is out of range, or a probability is 1.
+        ValueError: `n_hidden` or a probability is out of range.
 
     >>> import numpy as np
     >>> halves = np.repeat([1.0, 0.5], 200)
@@ -83,9 +83,10 @@ def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
     >>> found.capacity[[0, -1]].round(3).tolist(), round(found.loss, 6)
     ([0.303, 0.197], 0.002844)
     """
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
     n_hidden = _checks.hidden_width(n_hidden, features.n_features)
     p, importance = features.per_feature(features.probability), features.per_feature(features.importance)
-    _checks.in_interval("probability", p, 0, 1, open_low=True, open_high=True)
+    _checks.in_interval("probability", p, LEAST_PROBABILITY, 1, open_high=True)
     valued = np.flatnonzero(importance > 0)
     capacity, price = np.zeros(features.n_features), 0.0
     if valued.size <= n_hidden:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from superposition import _checks
 from superposition.features import Law
-from superposition.theory.linear import zero_ratio_loss
-from superposition.theory.optimum import Optimum, symmetric_optimum
+from superposition.theory.linear import LEAST_RATIO, noisy_ratio, zero_ratio_loss
+from superposition.theory.optimum import LEAST_PROBABILITY, Optimum, symmetric_optimum
 from superposition.theory.rectified import Problem
 from superposition.theory.shapes import broadcast, law_or_default, plain
 
@@ -38,8 +38,8 @@ def loss_gradients(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     counts: dL/dr = −(v/r²) ∂L/∂σ² and dL/dp = L_on − L_off + (1/r − 1) v′(p) ∂L/∂σ², v = Var x.
 
     Args:
-        ratio: n_hidden / n_features, in (0, 1).
-        probability: Probability of being active, in (0, 1); broadcast with `ratio`.
+        ratio: n_hidden / n_features, in [1e-100, 1).
+        probability: Probability of being active, in [1e-15, 1); broadcast with `ratio`.
         law: Law of active values; Uniform() if not given.
 
     Returns:
@@ -53,8 +53,8 @@ def loss_gradients(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     """
     law = law_or_default(law)
     r, p = broadcast(
-        ratio=_checks.in_interval("ratio", ratio, 0, 1, open_low=True, open_high=True),
-        probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
+        ratio=_checks.in_interval("ratio", noisy_ratio(ratio), LEAST_RATIO, 1, open_high=True),
+        probability=_checks.in_interval("probability", probability, LEAST_PROBABILITY, 1, open_high=True),
     )
     best = symmetric_optimum(r, p, law)
     scale, bias, sigma = (np.ravel(value) for value in (best.scale, best.bias, best.noise_std))
@@ -62,6 +62,7 @@ def loss_gradients(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     price = problem.noise_price(scale, bias).reshape(r.shape)
     difference = (problem.loss_on(scale, bias) - problem.loss_off(scale, bias)).reshape(r.shape)
     variance_slope = law.second_moment - 2 * p * law.mean**2
-    by_ratio = -np.asarray(zero_ratio_loss(p, law)) / r**2 * price
-    by_probability = difference + (1 / r - 1) * variance_slope * price
+    # The price falls as r² where r is small: neither factor leaves float64.
+    by_ratio = -(np.asarray(zero_ratio_loss(p, law)) / r) * (price / r)
+    by_probability = difference + (1 / r - 1) * price * variance_slope
     return Gradients(best, plain(by_ratio), plain(by_probability), best.loss)

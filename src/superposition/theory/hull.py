@@ -14,8 +14,8 @@ from superposition import _checks
 from superposition._checks import FloatArray
 from superposition.features import Law
 from superposition.theory.gradients import loss_gradients
-from superposition.theory.linear import zero_ratio_loss
-from superposition.theory.optimum import symmetric_optimum
+from superposition.theory.linear import noisy_ratio, zero_ratio_loss
+from superposition.theory.optimum import LEAST_PROBABILITY, symmetric_optimum
 from superposition.theory.shapes import broadcast, law_or_default, plain
 
 # The grid in logit h: how far below log p it starts and turns fine, and the steps before, then and near h = 1.
@@ -108,8 +108,8 @@ def hull_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | No
     features get a dimension of their own. On a chord the optimum mixes its ends, `low` and `high`.
 
     Args:
-        ratio: n_hidden / n_features, in (0, 1].
-        probability: Probability of being active, in (0, 1); broadcast with `ratio`.
+        ratio: n_hidden / n_features, in [1e-100, 1].
+        probability: Probability of being active, in [1e-15, 1); broadcast with `ratio`.
         law: Law of active values; Uniform() if not given.
 
     Raises:
@@ -121,8 +121,8 @@ def hull_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | No
     """
     law = law_or_default(law)
     r, p = broadcast(
-        ratio=_checks.ratio(ratio),
-        probability=_checks.in_interval("probability", probability, 0, 1, open_low=True, open_high=True),
+        ratio=noisy_ratio(ratio),
+        probability=_checks.in_interval("probability", probability, LEAST_PROBABILITY, 1, open_high=True),
     )
     shape, r, p = r.shape, r.ravel(), p.ravel()
     loss = np.ravel(symmetric_optimum(r, p, law).loss)

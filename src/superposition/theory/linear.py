@@ -6,8 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from superposition import _checks
+from superposition._checks import FloatArray
 from superposition.features import Law, SparseFeatures
 from superposition.theory.shapes import broadcast, law_or_default, plain
+
+# Of the ratio: with the largest law's variance over it, the noise variance is a number of float64 and so is its root's
+# square.
+LEAST_RATIO = 1e-100
 
 
 def zero_ratio_loss(probability: npt.ArrayLike, law: Law | None = None) -> Any:
@@ -63,9 +68,14 @@ def weighted_linear_loss(features: SparseFeatures, n_hidden: int) -> float:
     Raises:
         ValueError: `n_hidden` is not in [0, n_features].
     """
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
     n_hidden = _checks.whole_number("n_hidden", n_hidden, low=0, high=features.n_features)
-    lost = np.sort(features.per_feature(features.importance * features.variance))
-    return float(lost[: features.n_features - n_hidden].sum() / features.n_features)
+    with np.errstate(over="ignore"):
+        lost = np.sort(features.per_feature(features.importance * features.variance))
+        loss = float(lost[: features.n_features - n_hidden].sum() / features.n_features)
+    if not np.isfinite(loss):
+        raise ValueError("`importance` times the variance must add up to a number of float64, got inf: use other units")
+    return loss
 
 
 def minimal_noise_variance(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
@@ -74,7 +84,7 @@ def minimal_noise_variance(ratio: npt.ArrayLike, probability: npt.ArrayLike, law
     A bound from below for every W; attained exactly by equal-norm tight frames such as the Persian Rug.
 
     Args:
-        ratio: n_hidden / n_features, in (0, 1].
+        ratio: n_hidden / n_features, in [1e-100, 1].
         probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
         law: Law of active values; Uniform() if not given.
 
@@ -89,5 +99,10 @@ def minimal_noise_variance(ratio: npt.ArrayLike, probability: npt.ArrayLike, law
     >>> round(minimal_noise_variance(0.25, 0.045), 8)
     0.04348125
     """
-    r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
+    r, p = broadcast(ratio=noisy_ratio(ratio), probability=_checks.probability(probability))
     return plain(zero_ratio_loss(p, law) * ((1 - r) / r))
+
+
+def noisy_ratio(ratio: npt.ArrayLike) -> FloatArray:
+    """Returns a ratio, checked to be in [1e-100, 1]: below it the interference is no number of float64."""
+    return _checks.in_interval("ratio", _checks.ratio(ratio), LEAST_RATIO, 1)

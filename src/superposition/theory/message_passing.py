@@ -18,6 +18,9 @@ from superposition.theory.shapes import broadcast, law_or_default, plain
 
 Ensemble = Literal["gaussian", "orthogonal"]
 
+# Of ratio and probability, and of the noise as a share of E u²: the tables reach from there to its inverse.
+_LEAST = 1e-15
+
 # Effective noise below this share of its start counts as none, where there is none in the measurements.
 _RESOLVED = 1e-12
 # A trajectory has arrived when a step changes the noise by less than this share: ten times less than the curve is
@@ -87,9 +90,9 @@ def state_evolution(
     variance v = 1/(1/mmse(τ) − 1/τ), τ⁺ = s² + v (1 − δ)/δ, whose first value is the interference of a rug (eq. 6).
 
     Args:
-        ratio: δ = n_hidden / n_features, in (0, 1].
-        probability: Probability of being active, in (0, 1]; broadcast.
-        noise_variance: s² ≥ 0 of each measurement, squared feature units; broadcast.
+        ratio: δ = n_hidden / n_features, in [1e-15, 1].
+        probability: Probability of being active, in [1e-15, 1]; broadcast.
+        noise_variance: s² of each measurement, squared feature units; 0 or in [1e-15, 1e15] E u²; broadcast.
         ensemble: Of the encoder.
         law: Law of active values; Uniform() if not given.
         n_steps: Most steps of a trajectory. Fixed points do not depend on it.
@@ -129,9 +132,9 @@ def replica_mmse(
     rotation-invariant ones in part; a rug takes the place of the latter.
 
     Args:
-        ratio: δ = n_hidden / n_features, in (0, 1].
-        probability: Probability of being active, in (0, 1]; broadcast.
-        noise_variance: s² ≥ 0 of each measurement, squared feature units; broadcast.
+        ratio: δ = n_hidden / n_features, in [1e-15, 1].
+        probability: Probability of being active, in [1e-15, 1]; broadcast.
+        noise_variance: s² of each measurement, squared feature units; 0 or in [1e-15, 1e15] E u²; broadcast.
         ensemble: Of the encoder.
         law: Law of active values; Uniform() if not given.
 
@@ -159,7 +162,7 @@ def amp_threshold(probability: npt.ArrayLike, law: Law | None = None) -> Any:
     It is the same for Gaussian and for orthogonal encoders.
 
     Args:
-        probability: Probability of being active, in (0, 1].
+        probability: Probability of being active, in [1e-15, 1].
         law: Law of active values; Uniform() if not given.
 
     Returns:
@@ -172,7 +175,7 @@ def amp_threshold(probability: npt.ArrayLike, law: Law | None = None) -> Any:
     0.1122
     """
     law = law_or_default(law)
-    p = _checks.probability(probability)
+    p = _checks.in_interval("probability", _checks.probability(probability), _LEAST, 1)
     found = np.array([_threshold(float(one), law) for one in p.ravel()])
     return plain(found.reshape(p.shape))
 
@@ -202,13 +205,14 @@ class _System:
         law: Law | None,
     ) -> "_System":
         law = law_or_default(law)
-        if ensemble not in (known := get_args(Ensemble)):
-            raise ValueError(f"`ensemble` must be one of {', '.join(known)}, got {ensemble!r}")
+        _checks.choice("ensemble", ensemble, get_args(Ensemble))
         delta, p, noise = broadcast(
-            ratio=_checks.ratio(ratio),
-            probability=_checks.probability(probability),
-            noise_variance=_checks.finite("noise_variance", noise_variance, non_negative=True),
+            ratio=_checks.in_interval("ratio", _checks.ratio(ratio), _LEAST, 1),
+            probability=_checks.in_interval("probability", _checks.probability(probability), _LEAST, 1),
+            noise_variance=_moderate_noise(noise_variance, law.second_moment),
         )
+        if not p.size:
+            raise ValueError(f"`ratio` and `probability` must not be empty, got shape {p.shape}")
         variance = law.sparse_variance(p)
         if not (variance > 0).all():
             raise ValueError("`probability` must be below 1 for a law of one value, got 1: nothing is unknown")
@@ -321,6 +325,14 @@ class _System:
         slope = 0.5 * spare / tau
         steps = np.diff(np.log(tau), axis=0) * (slope[1:] + slope[:-1]) / 2
         return np.vstack([np.zeros(tau.shape[1]), np.cumsum(steps, axis=0)])
+
+
+def _moderate_noise(noise_variance: npt.ArrayLike, unit: float) -> FloatArray:
+    """Returns a noise variance, checked to be 0 or of a size that the tables reach."""
+    noise = _checks.finite("noise_variance", noise_variance, non_negative=True)
+    _checks.in_interval("noise_variance", np.where(noise > 0, noise, unit), _LEAST * unit, unit / _LEAST, hint=(
+        "give 0 for no noise"))  # fmt: skip
+    return noise
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ from scipy.optimize import elementwise
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition.features import Law
-from superposition.theory.linear import minimal_noise_variance
+from superposition.theory.linear import minimal_noise_variance, noisy_ratio
 from superposition.theory.rectified import Problem
 from superposition.theory.shapes import broadcast, law_or_default, plain
 
@@ -21,7 +21,7 @@ _POSITIVE_SCAN = np.array([0.5, 1.5, 3, 6, 12])
 # Of t; the loss feels it in second order only.
 _TOLERANCES = {"xatol": 1e-10, "xrtol": 1e-10}
 # Below it the slopes at the optimum are differences that float64 does not resolve.
-_LEAST_PROBABILITY = 1e-15
+LEAST_PROBABILITY = 1e-15
 # Its square is a number of float64.
 _MOST_NOISE = 1e150
 _CHUNK = 2048
@@ -71,7 +71,7 @@ def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law 
         noise_std=_checks.in_interval(
             "noise_std", _checks.finite("noise_std", noise_std, non_negative=True), 0, _MOST_NOISE
         ),
-        probability=_checks.in_interval("probability", probability, _LEAST_PROBABILITY, 1),
+        probability=_checks.in_interval("probability", probability, LEAST_PROBABILITY, 1),
     )
     loss, scale, bias = np.zeros(sigma.size), np.ones(sigma.size), np.zeros(sigma.size)
     noisy = np.flatnonzero(sigma > 0)
@@ -87,7 +87,7 @@ def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law
     Exact within mean field (Gaussian interference, n → ∞). Finite trained models can be better than this.
 
     Args:
-        ratio: n_hidden / n_features, in (0, 1].
+        ratio: n_hidden / n_features, in [1e-100, 1].
         probability: Probability of being active, in [1e-15, 1]; broadcast with `ratio`.
         law: Law of active values; Uniform() if not given.
 
@@ -102,7 +102,8 @@ def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law
     >>> round(symmetric_optimum(ratio=0.25, probability=0.045).loss, 9)
     0.004855798
     """
-    r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
+    p = _checks.in_interval("probability", _checks.probability(probability), LEAST_PROBABILITY, 1)
+    r, p = broadcast(ratio=noisy_ratio(ratio), probability=p)
     return optimal_relu(np.sqrt(minimal_noise_variance(r, p, law)), p, law)
 
 

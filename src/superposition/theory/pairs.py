@@ -22,7 +22,7 @@ def antipodal_loss(ratio: npt.ArrayLike, probability: npt.ArrayLike, stretch: fl
     Args:
         ratio: n_hidden / n_features, in (0, 1].
         probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
-        stretch: α ≥ 1, the ratio of the two features' norms in the encoder; the best one if not given.
+        stretch: α ≥ 1, one number, the ratio of the two features' norms in the encoder; the best one if not given.
 
     Returns:
         Loss per feature, squared feature units, of the broadcast shape.
@@ -34,7 +34,7 @@ def antipodal_loss(ratio: npt.ArrayLike, probability: npt.ArrayLike, stretch: fl
     (0.0003125, 0.0003375)
     """
     r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
-    a = 1 / _checks.in_interval("stretch", stretch, 1, np.inf, open_high=True)
+    a = 1 / _checks.one("stretch", _checks.in_interval("stretch", stretch, 1, np.inf, open_high=True))
     paired = np.minimum(2 * r, 2 - 2 * r)
     alone = np.maximum(1 - 2 * r, 0) * np.asarray(zero_ratio_loss(p))
     return plain(paired * p**2 * (1 + a**2) * (1 / 3 - a / 6) / 2 + alone)

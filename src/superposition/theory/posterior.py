@@ -26,6 +26,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _BLOCK = 2**20
 # Of z and σ, so that their squares are numbers of float64.
 _LEAST_NOISE, _LARGEST = 1e-120, 1e150
+# Of a passage's edges, which are cut at those of the integral.
+_FARTHEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ class ActivePart:
     @cached_property
     def density(self) -> FloatArray:
         """Density of u + ν at z."""
-        outside = (self.z - self.tilted.anchor) / self.sigma
+        with np.errstate(over="ignore"):
+            outside = np.clip((self.z - self.tilted.anchor) / self.sigma, -_LARGEST, _LARGEST)
         return np.asarray(np.exp(self.tilted.log_mass - 0.5 * outside**2) / (self.sigma * sqrt(2 * pi)))
 
     def log_odds(self, p: float) -> FloatArray:
@@ -220,7 +223,7 @@ def _passage(sigma: float, p: float, law: Law) -> FloatArray:
         if above in (0, _SECTIONS):
             return np.empty(0)
         # d log odds / dz = E[u | z]/σ²
-        scale = sigma * (sigma / float(active.tilted.mean[above]))
+        scale = min(sigma * (sigma / float(active.tilted.mean[above])), _FARTHEST)
         low, high = float(z[above - 1]), float(z[above])
         if high - low <= scale or not low < (low + high) / 2 < high:
             return high + scale * _PASSAGE

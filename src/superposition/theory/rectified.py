@@ -13,6 +13,9 @@ from superposition.features import Law
 from superposition.features.smoothing import normal_density, standardised
 from superposition.theory.shapes import broadcast, law_or_default, plain
 
+# The squares of σ, b and a σ are numbers of float64, as are those of a u for every law.
+_LEAST_SCALE, _MOST_SCALE, _MOST = 1e-100, 1e50, 1e150
+
 
 @dataclass(frozen=True)
 class Rectified:
@@ -111,9 +114,9 @@ def relu_loss(
     """Mean-field loss per feature, E (x − ReLU(a(x + ν) + b))² with ν ~ N(0, σ²) (exact given Gaussian ν).
 
     Args:
-        scale: Diagonal a of W, > 0.
-        bias: b, with the mean of the interference absorbed; in feature units.
-        noise_std: σ ≥ 0, standard deviation of the interference ν, in feature units.
+        scale: Diagonal a of W, in [1e-100, 1e50].
+        bias: b in [−1e150, 1e150], with the mean of the interference absorbed; in feature units.
+        noise_std: σ in [0, 1e150], standard deviation of the interference ν, in feature units; a σ at most 1e150.
         probability: Probability of being active, in (0, 1].
         law: Law of active values; Uniform() if not given.
 
@@ -131,8 +134,10 @@ def relu_loss(
     a = _checks.finite("scale", scale)
     if not (a > 0).all():
         raise ValueError(f"`scale` must be positive, got {float(a.min()):g}: the mean-field form needs a > 0")
-    b = _checks.finite("bias", bias)
-    sigma = _checks.finite("noise_std", noise_std, non_negative=True)
+    _checks.in_interval("scale", a, _LEAST_SCALE, _MOST_SCALE)
+    b = _checks.in_interval("bias", _checks.finite("bias", bias), -_MOST, _MOST)
+    sigma = _checks.in_interval("noise_std", _checks.finite("noise_std", noise_std, non_negative=True), 0, _MOST)
     a, b, sigma, p = broadcast(scale=a, bias=b, noise_std=sigma, probability=_checks.probability(probability))
+    _checks.in_interval("scale times noise_std", a * sigma, 0, _MOST)
     loss = Problem(sigma.ravel(), p.ravel(), law_or_default(law)).loss(a.ravel(), b.ravel())
     return plain(loss.reshape(a.shape))

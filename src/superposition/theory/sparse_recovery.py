@@ -39,6 +39,7 @@ def l1_threshold(ratio: npt.ArrayLike, *, nonnegative: bool) -> Any:
     >>> round(l1_threshold(0.5, nonnegative=False), 4), round(l1_threshold(0.5, nonnegative=True), 4)
     (0.3857, 0.5582)
     """
+    _checks.flag("nonnegative", nonnegative)
     delta = _checks.in_interval("ratio", _checks.ratio(ratio), _LEAST_RATIO, 1)
     factor = 1.0 if nonnegative else 2.0
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from math import cos, inf, pi, sqrt
 from typing import Literal, Self, get_args
 
-import numpy as np
-
 from superposition import _checks
 from superposition.models.autoencoder import Initialization
 
@@ -62,22 +60,23 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("n_steps", "batch_size"):
             object.__setattr__(self, name, _checks.whole_number(name, getattr(self, name)))
-        _checks.in_interval("learning_rate", self.learning_rate, 0, inf, open_low=True, open_high=True)
-        _checks.in_interval("rate_cap", self.rate_cap, 0, inf, open_low=True)
-        if _checks.in_interval("betas", np.asarray(self.betas), 0, 1, open_high=True).shape != (2,):
-            raise ValueError(f"`betas` must be two numbers, got {self.betas!r}")
-        _checks.in_interval("epsilon", self.epsilon, 0, 1, open_low=True)
-        _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True)
-        if self.decay not in ("cosine", "linear", "none"):
-            raise ValueError(f"`decay` must be 'cosine', 'linear' or 'none', got {self.decay!r}")
-        if not isinstance(self.tied, bool):
-            raise ValueError(f"`tied` must be True or False, got {self.tied!r}")
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"`precision` must be 'float32' or 'bfloat16', got {self.precision!r}")
+        rates = {
+            "learning_rate": _checks.in_interval(
+                "learning_rate", self.learning_rate, 0, inf, open_low=True, open_high=True
+            ),
+            "rate_cap": _checks.in_interval("rate_cap", self.rate_cap, 0, inf, open_low=True),
+            "epsilon": _checks.in_interval("epsilon", self.epsilon, 0, 1, open_low=True),
+            "warm_up": _checks.in_interval("warm_up", self.warm_up, 0, 1, open_high=True),
+        }
+        for name, value in rates.items():
+            object.__setattr__(self, name, _checks.one(name, value))
+        if _checks.in_interval("betas", self.betas, 0, 1, open_high=True).shape != (2,):
+            raise ValueError(f"`betas` must be two numbers, got {_checks.shown(self.betas)}")
+        _checks.choice("decay", self.decay, ("cosine", "linear", "none"))
+        object.__setattr__(self, "tied", _checks.flag("tied", self.tied))
+        _checks.choice("precision", self.precision, get_args(Precision))
         if self.stop_window is not None:
             object.__setattr__(self, "stop_window", _checks.whole_number("stop_window", self.stop_window))
-        for name in ("learning_rate", "rate_cap", "epsilon", "warm_up"):
-            object.__setattr__(self, name, float(getattr(self, name)))
         object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
 
     @classmethod
@@ -108,8 +107,7 @@ class TrainingConfig:
     @classmethod
     def named(cls, protocol: Protocol) -> Self:
         """Returns the protocol of that name."""
-        if protocol not in (known := get_args(Protocol)):
-            raise ValueError(f"`protocol` must be one of {', '.join(known)}, got {protocol!r}")
+        _checks.choice("protocol", protocol, get_args(Protocol))
         if protocol == "default":
             return cls()
         return cls.fast() if protocol == "fast" else cls.paper()

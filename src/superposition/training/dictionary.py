@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from superposition import _checks
+from superposition import _checks, _tensors
 from superposition._random import derived_seed, torch_generator
 from superposition.decoders.base import check_same_size
 from superposition.features import SparseFeatures
@@ -53,12 +53,14 @@ def match_columns(
     >>> match_columns(torch.eye(2), torch.tensor([[0.0, 2.0], [1.0, 0.0]])).tolist()
     [1.0, 1.0]
     """
+    for name, columns in (("planted", planted), ("found", found)):
+        _tensors.finite(name, _tensors.real(name, columns, "n_hidden", "columns"))
     if planted.shape[0] != found.shape[0] or found.shape[1] < planted.shape[1]:
         raise ValueError(
             f"`found` must have {planted.shape[0]} rows and at least {planted.shape[1]} columns, "
             f"got shape {tuple(found.shape)}"
         )
-    units = [torch.nn.functional.normalize(columns.double(), dim=0) for columns in (planted, found)]
+    units = [torch.nn.functional.normalize(columns.detach().double(), dim=0) for columns in (planted, found)]
     cosines = units[0].T @ units[1]
     rows, columns = linear_sum_assignment(cosines.numpy(), maximize=True)
     return cosines[torch.from_numpy(rows), torch.from_numpy(columns)]
@@ -96,10 +98,11 @@ def learn_dictionary(
     """
     encoder = encoder_of(encoder)
     planted = _planted(encoder, features)
-    size = _checks.whole_number("n_atoms", n_atoms or features.n_features, low=features.n_features)
-    penalty = float(_checks.finite("penalty", penalty, non_negative=True)) * features.law.mean
+    n_atoms = features.n_features if n_atoms is None else n_atoms
+    size = _checks.whole_number("n_atoms", n_atoms, low=features.n_features)
+    penalty = _checks.one("penalty", _checks.finite("penalty", penalty, non_negative=True)) * features.law.mean
     n_steps = _checks.whole_number("n_steps", n_steps)
-    rate = float(_checks.in_interval("learning_rate", learning_rate, 0, 1, open_low=True))
+    rate = _checks.one("learning_rate", _checks.in_interval("learning_rate", learning_rate, 0, 1, open_low=True))
     D = torch.randn(encoder.n_hidden, size, generator=torch_generator(seed, "dictionary"))
     D = torch.nn.Parameter(torch.nn.functional.normalize(D, dim=0))
     bias = torch.nn.Parameter(torch.zeros(size))
@@ -158,7 +161,7 @@ def learn_dictionary_by_sklearn(
     x = features.sample(_checks.whole_number("n_samples", n_samples), torch_generator(seed, "dictionary samples"))
     learner = MiniBatchDictionaryLearning(
         features.n_features,
-        alpha=float(_checks.finite("penalty", penalty, non_negative=True)) * features.law.mean,
+        alpha=_checks.one("penalty", _checks.finite("penalty", penalty, non_negative=True)) * features.law.mean,
         max_iter=_checks.whole_number("max_iter", max_iter),
         batch_size=_BATCH,
         fit_algorithm="cd",
@@ -173,6 +176,8 @@ def learn_dictionary_by_sklearn(
 
 def _planted(encoder: Encoder, features: SparseFeatures) -> Float[Tensor, "n_hidden n_features"]:
     check_same_size(encoder, features)
+    if encoder.dtype not in (None, torch.float32):
+        raise ValueError(f"`encoder` must be of float32 to be learnt from, got {encoder.dtype}: convert it")
     return encoder.columns(torch.arange(encoder.n_features)).T.float()
 
 

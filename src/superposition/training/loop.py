@@ -10,7 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from superposition import _checks, _files
+from superposition import _checks, _files, _tensors
 from superposition._interrupts import deferred_signals
 from superposition._progress import Display, Report, silent
 from superposition._random import torch_generator
@@ -68,9 +68,8 @@ def train(
         The run. One that diverged or collapsed is returned too: look at `run.stopped` or `run.succeeded`.
 
     Raises:
-        ValueError: Sizes do not match, or a tied protocol gets a model that is not, or the folder's unfinished run is
-            another one or damaged.
-        TypeError: The model is no Autoencoder.
+        ValueError: The model is no Autoencoder or sizes do not match, or a tied protocol gets a model that is not, or
+            the folder's unfinished run is another one or damaged.
         FileExistsError: The folder holds a finished run, or an unfinished one and `resume` is false.
         KeyboardInterrupt: On SIGINT, after the checkpoint is written.
 
@@ -90,8 +89,8 @@ def train(
                 n_held_out=n_held_out,
             )
     _checks.whole_number("n_held_out", n_held_out)
-    seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
-    config = config or TrainingConfig()
+    seed = _checks.seed(seed)
+    config = TrainingConfig() if config is None else config
     _check_start(model, features, config)
     ranks = Ranks.current(model.W_enc.device)
     if config.batch_size < ranks.size:
@@ -141,8 +140,8 @@ def train_many(
         One run a model; `seconds` are those of all together.
 
     Raises:
-        ValueError: No model, or sizes do not match, or the checkpoints are of other runs or damaged.
-        TypeError: A model is no Autoencoder.
+        ValueError: No model, or one that is no Autoencoder, or sizes do not match, or the checkpoints are of other
+            runs or damaged.
         KeyboardInterrupt: On SIGINT, after the checkpoint is written.
     """
     if progress is True:
@@ -152,12 +151,14 @@ def train_many(
                 models, features, config, seed=seed, checkpoints=checkpoints, progress=report, n_held_out=n_held_out
             )
     _checks.whole_number("n_held_out", n_held_out)
-    seed = _checks.whole_number("seed", seed, low=0, high=2**63 - 1)
+    seed = _checks.seed(seed)
+    models = _checks.sequence("models", models, "models")
     if not models:
         raise ValueError("`models` must hold at least one model, got none")
-    config = config or TrainingConfig()
+    config = TrainingConfig() if config is None else config
     for model in models:
         _check_start(model, features, config)
+        _tensors.alike("models", model.W_enc, "the first one", models[0].W_enc.dtype, models[0].W_enc.device)
     loop = _Loop(models, ManyModels(models, features, config), features, config, seed)
     report = progress if callable(progress) else silent
     if checkpoints is None:
@@ -169,9 +170,9 @@ def train_many(
 
 
 def _check_start(model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> None:
-    """Raises ValueError for a model that cannot be trained so, TypeError for one that is no Autoencoder."""
-    if not isinstance(model, Autoencoder):
-        raise TypeError(f"`model` must be an Autoencoder, got {type(model).__name__}: fit_rug fits a PersianRug")
+    """Raises ValueError for a model that cannot be trained so."""
+    _checks.instance("model", model, Autoencoder, "an Autoencoder (fit_rug fits a PersianRug)")
+    _checks.instance("config", config, TrainingConfig, "a TrainingConfig")
     check_same_width(model, features)
     if config.tied and not torch.equal(model.W_dec, model.W_enc.T):
         raise ValueError("`model` must start with W_dec = W_enc.T to be trained tied: use initialization='tied'")

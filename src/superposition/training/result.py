@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition import _checks, _tensors
 from superposition._provenance import provenance
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
@@ -34,6 +35,8 @@ class Curve:
     @classmethod
     def of(cls, losses: Float[Tensor, " steps"], window: int = 50) -> "Curve":
         """Returns the curve of a record of batch losses; a last, shorter window is kept."""
+        losses = _tensors.real("losses", losses, "steps").detach()
+        _checks.whole_number("window", window)
         parts = [losses[start : start + window].double() for start in range(0, losses.numel(), window)]
         ends = torch.tensor([len(part) for part in parts]).cumsum(0).tolist()
         errors = [float(part.std()) / sqrt(len(part)) if len(part) > 1 else float("nan") for part in parts]

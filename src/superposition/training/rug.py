@@ -64,7 +64,7 @@ def fit_rug(
 
     Reference: The Persian Rug, appendix G.
     """
-    features.check_symmetric("fitting a rug")
+    _checks.instance("features", features, SparseFeatures, "a SparseFeatures").check_symmetric("fitting a rug")
     _checks.whole_number("n_held_out", n_held_out)
     fits = []
     for index in range(_checks.whole_number("n_models", n_models)):

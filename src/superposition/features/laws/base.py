@@ -66,10 +66,9 @@ class Law(abc.ABC):
 
     def draw(self, n: int, generator: "torch.Generator", dtype: "torch.dtype") -> "torch.Tensor":
         """Returns n independent values on the generator's device, whose state alone decides them."""
-        from superposition.features.drawing import draw_values
-        from superposition.features.source import source_of
+        from superposition.features.drawing import drawn
 
-        return draw_values(self, n, source_of(generator), dtype)
+        return drawn(self, n, generator, dtype)
 
     def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Returns values and weights with Σ weight f(value) = E f(u), nodes along a new last axis.
@@ -81,8 +80,15 @@ class Law(abc.ABC):
         Args:
             kink: Where f bends; any shape, broadcast with `width`.
             width: Standard deviation of the smoothing, ≥ 0.
+
+        Raises:
+            ValueError: An argument is no number, or not finite, or the two do not broadcast.
         """
-        kink, width = np.broadcast_arrays(np.asarray(kink, float), np.asarray(width, float))
+        kink, width = _checks.finite("kink", kink), _checks.finite("width", width, non_negative=True)
+        return self._nodes(*_checks.broadcast(kink=kink, width=width))
+
+    def _nodes(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Returns the nodes of points of one shape."""
         wide = width >= self._wide
         if not wide.any():
             return self._panels(kink, width)
@@ -156,7 +162,7 @@ class Law(abc.ABC):
         from superposition.features.smoothing import interleave
 
         def within(*point: FloatArray) -> tuple[FloatArray, ...]:
-            return function(*self.nodes(-point[0], point[1]), *point)
+            return function(*self._nodes(-point[0], point[1]), *point)
 
         point = (threshold, width, *more)
         wide = width >= self._wide
@@ -173,7 +179,7 @@ class Law(abc.ABC):
         *more: FloatArray,
     ) -> tuple[FloatArray, ...]:
         """Returns function(threshold, width, *more), taken over as many points at a time as memory is meant for."""
-        n_nodes = self.nodes(0.0, width.min())[0].size if width.size else 1
+        n_nodes = self._nodes(np.zeros(()), np.asarray(width.min()))[0].size if width.size else 1
         size = max(1, _BLOCK // n_nodes)
         if threshold.size <= size:
             return function(threshold, width, *more)
@@ -184,10 +190,7 @@ class Law(abc.ABC):
 
 def parameter(name: str, value: npt.ArrayLike) -> float:
     """Returns a law's parameter as float; raises ValueError unless it is one finite number."""
-    number = _checks.finite(name, value)
-    if number.ndim:
-        raise ValueError(f"`{name}` must be one number, got an array of shape {number.shape}")
-    return float(number)
+    return _checks.one(name, _checks.finite(name, value))
 
 
 def magnitude(name: str, value: float) -> float:

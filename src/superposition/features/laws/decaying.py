@@ -124,8 +124,13 @@ class HalfNormal(_Decaying):
         share = self.scale / hypot(self.scale, width)
         log_height = log(sqrt(2 / pi) / self.scale)
         return Tilted.gaussian(
-            z * share**2, width * share, (0.0, inf), lambda u: log_height - 0.5 * (u / self.scale) ** 2
+            z * share**2, width * share, (0.0, inf), lambda u: log_height - 0.5 * _bounded(u / self.scale) ** 2
         )
+
+
+def _bounded(u: FloatArray) -> FloatArray:
+    """Returns u, held where its square is a number of float64: the density is 0 long before."""
+    return np.minimum(u, 1e150)
 
 
 @cache
