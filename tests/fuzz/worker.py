@@ -1,0 +1,50 @@
+"""One process of a long run: python -m tests.fuzz.worker SEED LANE LANES, numbers of cases that are done on stdin."""
+
+import itertools
+import json
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.fuzz.execution import Runner
+from tests.fuzz.numbered import case_of
+
+# Bytes of address space: what a case asks for beyond is refused by the system, and not taken from the machine.
+MEMORY = 6 << 30
+
+
+def _memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def work(seed: int, lane: int, lanes: int, done: set[int]) -> None:
+    """Runs cases until it is killed, and says of each when it begins and how it ended."""
+    out = os.fdopen(os.dup(1), "w")
+    _memory()
+
+    def say(entry: dict[str, Any]) -> None:
+        out.write(json.dumps(entry) + "\n")
+        out.flush()
+
+    with tempfile.TemporaryDirectory(prefix="superposition-fuzz-") as folder:
+        runner = Runner(Path(folder) / "case")
+        for number in itertools.count(lane, lanes):
+            if number in done:
+                continue
+            case = case_of(seed, number)
+            about = {"case": number, "command": case.command, "forged": case.is_forged, "apart": case.apart}
+            about["source"] = repr(case)
+            say(about)
+            outcome = runner(case)
+            if not outcome.findings:
+                about["source"] = ""
+            ended = {"exit": outcome.exit_code, "seconds": round(outcome.seconds, 3), "findings": outcome.findings}
+            say({**about, **ended})
+
+
+if __name__ == "__main__":
+    work(*map(int, sys.argv[1:4]), {int(number) for number in sys.stdin.readline().split(",") if number.strip()})
