@@ -87,6 +87,8 @@ class Runner:
             else:
                 self._here(case, here, outcome)
             outcome.seconds = time.monotonic() - started
+            if outcome.seconds > SECONDS:
+                outcome.exit_code = None
             outcome.changes = differences(before, snapshot(self._root))
             outcome.findings = findings(case, outcome, here)
         return outcome
@@ -137,7 +139,7 @@ class Runner:
                 finally:
                     signal.setitimer(signal.ITIMER_REAL, 0)
         except Overtime:
-            outcome.exit_code = None
+            pass
         finally:
             signal.signal(signal.SIGALRM, handler)
             os.environ.clear()

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tyro
 from hypothesis import strategies as st
 
-from superposition import cli
+from superposition.cli import program
 from superposition.cli.command import Command
 from superposition.cli.quantities import QUANTITIES
 from tests.fuzz import values
 
-COMMANDS: dict[str, type[Command]] = cli._COMMANDS
+COMMANDS: dict[str, type[Command]] = program._COMMANDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ def options_of(command: str) -> tuple[Option, ...]:
     kind = COMMANDS[command]
     hints, plain = get_type_hints(kind, include_extras=True), get_type_hints(kind)
     return tuple(
-        _option(field, plain[field.name], "Positional" in repr(hints[field.name]) or _is_positional(hints[field.name]))
+        _option(field, plain[field.name], _is_positional(hints[field.name]))
         for field in dataclasses.fields(kind)
     )
 
