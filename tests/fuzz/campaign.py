@@ -18,6 +18,7 @@ from tests.fuzz.oracle import signature
 
 # Seconds to wait for an answer of a worker; more than a case may take, because the worker itself should say so.
 _PATIENCE = SECONDS + 15
+_START = 300  # until the first case
 
 
 class Lane:
@@ -58,7 +59,7 @@ class Lane:
         current: dict[str, Any] = {}
         while time.monotonic() < self._deadline:
             try:
-                line = lines.get(timeout=_PATIENCE)
+                line = lines.get(timeout=_PATIENCE if current else _START)
             except queue.Empty:
                 line = ""
             if not line:

@@ -21,7 +21,7 @@ def apply(step: Step, here: Path) -> None:
     """Does an operation in a working folder, on the first file that its pattern matches."""
     operation, pattern, *parameters = step
     # Names that no folder can hold, and files that are not there any more: the case goes on without.
-    with contextlib.suppress(OSError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+    with contextlib.suppress(Exception):
         matches = sorted(here.glob(pattern)) if "*" in pattern else [here / pattern]
         OPERATIONS[operation](matches[0], *parameters)
 

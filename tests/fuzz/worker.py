@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.fuzz.execution import Runner
 from tests.fuzz.numbered import case_of
+from tests.fuzz.nursery import nursery
 
 # Bytes of address space: what a case asks for beyond is refused by the system, and not taken from the machine.
 MEMORY = 6 << 30
@@ -31,6 +32,7 @@ def work(seed: int, lane: int, lanes: int, done: set[int]) -> None:
         out.flush()
 
     with tempfile.TemporaryDirectory(prefix="superposition-fuzz-") as folder:
+        nursery()
         runner = Runner(Path(folder) / "case")
         for number in itertools.count(lane, lanes):
             if number in done:

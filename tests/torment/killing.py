@@ -73,13 +73,15 @@ class Tormentor:
         self, work: Work, place: Path, moments: random.Random, seconds: float, found: Round
     ) -> None:
         out, log = place / "out", place / "log"
-        arguments = work.arguments(out)
+        arguments, left = work.arguments(out), seconds
         for attempt in range(3 * _MOST_KILLS):
             log.unlink(missing_ok=True)
             running = _begin(arguments, log, fresh=found.fresh)
             peaceful = len(found.kills) >= _MOST_KILLS
             before = _records(out)
-            code = _torment(running, work, moments, seconds, found, peaceful=peaceful)
+            began = time.monotonic()
+            code = _torment(running, work, moments, left, found, peaceful=peaceful)
+            left = max(0.2 * seconds, left - 0.7 * (time.monotonic() - began))
             found.findings += [f"stray process: {name}" for name in running.strays()]
             found.findings += _of_end(code, found, log)
             if lost := before - _records(out):

@@ -17,7 +17,7 @@ batch_size = 16
 n_held_out = 500
 """
 _TRAIN = (
-    *("train", "--n-features", "12", "--n-hidden", "3", "--probability", "0.2", "--n-steps", "1500"),
+    *("train", "--n-features", "12", "--n-hidden", "3", "--probability", "0.2", "--n-steps", "300"),
     *("--batch-size", "16", "--n-held-out", "2000"),
 )
 # Of records: what is another each time.
@@ -56,7 +56,7 @@ def _sweep(folder: Path, *more: str) -> list[str]:
 
 
 def _reproduce(folder: Path) -> list[str]:
-    return ["reproduce", "--figures", "4", "A2", "--out", str(folder)]
+    return ["reproduce", "--figures", "3", "A2", "--out", str(folder)]
 
 
 def _workers(folder: Path) -> list[str]:
@@ -82,14 +82,11 @@ WORKS = (
 
 def prepare() -> None:
     """Makes this process, and its forks, write checkpoints often and reproduce the smallest of figures."""
-    from superposition.figures import presets
-    from superposition.figures.presets import PRESETS, QUICK, Grid
+    from superposition.figures.presets import PRESETS, QUICK
     from superposition.training import loop
 
     loop._CHECKPOINT_SECONDS, loop._CHECKPOINT_SHARE = 0.02, 0
-    grid = Grid(12, (0.25, 0.5), (0.2, 0.5), n_steps=150, n_held_out=500)
-    assert presets.PRESETS is PRESETS
-    PRESETS["quick"] = replace(QUICK, grids=(grid,), sizes=(12,))
+    PRESETS["quick"] = replace(QUICK, portrait_size=12, portrait_steps=100)
 
 
 def content(folder: Path) -> dict[str, Any]:
