@@ -9,6 +9,7 @@ from tests.fuzz.campaign import campaign, summarise
 from tests.fuzz.execution import Runner
 from tests.fuzz.journal import Journal
 from tests.fuzz.numbered import case_of
+from tests.fuzz.regressions import REGRESSIONS
 
 
 def _replay(seed: int, number: int) -> int:
@@ -22,20 +23,36 @@ def _replay(seed: int, number: int) -> int:
     return 1 if outcome.findings else 0
 
 
+def _regressions() -> int:
+    found = 0
+    with tempfile.TemporaryDirectory() as folder:
+        runner = Runner(Path(folder) / "case")
+        for case in REGRESSIONS:
+            problems = runner(case).findings
+            found += len(problems)
+            print(*([case, *problems] if problems else []), sep="\n", end="")
+    print(f"{len(REGRESSIONS)} regression cases, {found} findings")
+    return 1 if found else 0
+
+
 def _main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--budget", type=float, default=600, help="seconds")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cases", type=int, default=1_000_000, help="of all calls together")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--journal", type=Path, default=Path(".fuzz"), help="folder; a later call goes on")
     parser.add_argument("--case", type=int, help="run this one and print all of it")
+    parser.add_argument("--regressions", action="store_true", help="run what was once found")
     parser.add_argument("--summary", action="store_true", help="print what the journal says and stop")
     given = parser.parse_args()
     if given.case is not None:
         return _replay(given.seed, given.case)
     if given.summary:
         return summarise(Journal(given.journal / f"seed-{given.seed}.jsonl"))
-    return campaign(given.journal, given.seed, given.budget, given.jobs)
+    if given.regressions:
+        return _regressions()
+    return campaign(given.journal, given.seed, given.budget, jobs=given.jobs, cases=given.cases)
 
 
 if __name__ == "__main__":

@@ -25,19 +25,19 @@ class Lane:
     """One worker at a time, and the cases that it has to do.
 
     Args:
-        seed: Seed of the cases.
-        number: Which of `lanes` lanes.
-        deadline: When no case is begun any more, on the monotonic clock.
+        options: Seed of the cases, which lane this is of how many, and the number of cases of all.
+        deadline: When it stops, on the monotonic clock.
     """
 
-    def __init__(self, seed: int, number: int, lanes: int, journal: Journal, deadline: float) -> None:
-        self._options = [str(seed), str(number), str(lanes)]
+    def __init__(self, options: tuple[int, int, int, int], journal: Journal, deadline: float) -> None:
+        self._options = list(map(str, options))
         self._journal = journal
         self._deadline = deadline
 
     def run(self) -> None:
-        """Runs cases until the time is over, whatever happens to the workers."""
-        while time.monotonic() < self._deadline:
+        """Runs cases until all are done or the time is over, whatever happens to the workers."""
+        ended = False
+        while not ended and time.monotonic() < self._deadline:
             done = ",".join(str(entry["case"]) for entry in self._journal.lines())
             command = [sys.executable, "-m", "tests.fuzz.worker", *self._options]
             worker = subprocess.Popen(
@@ -47,11 +47,12 @@ class Lane:
             worker.stdin.write(done + "\n")
             worker.stdin.close()
             try:
-                self._listen(worker)
+                ended = self._listen(worker)
             finally:
                 _kill(worker)
 
-    def _listen(self, worker: "subprocess.Popen[str]") -> None:
+    def _listen(self, worker: "subprocess.Popen[str]") -> bool:
+        """Writes down what a worker says, and how it ended if a case took it along; returns whether all is done."""
         lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         assert worker.stdout
         reader = threading.Thread(target=_read, args=(worker.stdout, lines), daemon=True)
@@ -67,13 +68,16 @@ class Lane:
                     raise RuntimeError("a worker ended without a case: see above")
                 what = "hang: the process had to be killed" if worker.poll() is None else "crash: the process died"
                 self._journal.add({**current, "exit": None, "seconds": _PATIENCE, "findings": [what]})
-                return
+                return False
             entry = json.loads(line)
+            if "end" in entry:
+                return True
             if "findings" in entry:
                 self._journal.add(entry)
                 current = {}
             else:
                 current = entry
+        return True
 
 
 def _read(stream: Any, lines: "queue.SimpleQueue[str]") -> None:
@@ -90,11 +94,11 @@ def _kill(worker: "subprocess.Popen[str]") -> None:
     worker.wait()
 
 
-def campaign(folder: Path, seed: int, budget: float, jobs: int) -> int:
+def campaign(folder: Path, seed: int, budget: float, *, jobs: int = 1, cases: int = 1_000_000) -> int:
     """Goes on with the cases of a seed for `budget` seconds and prints a summary; returns 1 if there are findings."""
     journal = Journal(folder / f"seed-{seed}.jsonl")
     deadline = time.monotonic() + budget
-    lanes = [threading.Thread(target=Lane(seed, n, jobs, journal, deadline).run) for n in range(jobs)]
+    lanes = [threading.Thread(target=Lane((seed, n, jobs, cases), journal, deadline).run) for n in range(jobs)]
     for lane in lanes:
         lane.start()
     for lane in lanes:

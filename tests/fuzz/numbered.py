@@ -18,7 +18,7 @@ def _draw() -> tuple[Callable[[bytes], bytes | None], list[Case]]:
     """Returns a function that draws a case from bytes, and the list to which it adds the case."""
     found: list[Case] = []
 
-    @settings(database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @hypothesis.given(cases())
     def collect(case: Case) -> None:
         found.append(case)

@@ -1,6 +1,5 @@
-"""One process of a long run: python -m tests.fuzz.worker SEED LANE LANES, numbers of cases that are done on stdin."""
+"""One process of a run: python -m tests.fuzz.worker SEED LANE LANES CASES, numbers of cases that are done on stdin."""
 
-import itertools
 import json
 import os
 import resource
@@ -22,8 +21,8 @@ def _memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def work(seed: int, lane: int, lanes: int, done: set[int]) -> None:
-    """Runs cases until it is killed, and says of each when it begins and how it ended."""
+def work(seed: int, lane: int, lanes: int, cases: int, done: set[int]) -> None:
+    """Runs every `lanes`-th of so many cases, and says of each when it begins and how it ended."""
     out = os.fdopen(os.dup(1), "w")
     _memory()
 
@@ -34,7 +33,7 @@ def work(seed: int, lane: int, lanes: int, done: set[int]) -> None:
     with tempfile.TemporaryDirectory(prefix="superposition-fuzz-") as folder:
         nursery()
         runner = Runner(Path(folder) / "case")
-        for number in itertools.count(lane, lanes):
+        for number in range(lane, cases, lanes):
             if number in done:
                 continue
             case = case_of(seed, number)
@@ -46,7 +45,8 @@ def work(seed: int, lane: int, lanes: int, done: set[int]) -> None:
                 about["source"] = ""
             ended = {"exit": outcome.exit_code, "seconds": round(outcome.seconds, 3), "findings": outcome.findings}
             say({**about, **ended})
+    say({"end": True})
 
 
 if __name__ == "__main__":
-    work(*map(int, sys.argv[1:4]), {int(number) for number in sys.stdin.readline().split(",") if number.strip()})
+    work(*map(int, sys.argv[1:5]), {int(number) for number in sys.stdin.readline().split(",") if number.strip()})
