@@ -99,7 +99,6 @@ class Runner:
             "HOME": str(self._root / "home"),
             "TMPDIR": str(self._root / "temporary"),
             "MPLCONFIGDIR": self._settings,
-            "PYTHONDONTWRITEBYTECODE": "1",
             **dict(case.environment),
         }
 

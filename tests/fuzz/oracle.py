@@ -11,7 +11,9 @@ from tests.fuzz.options import COMMANDS
 EXIT_CODES = (0, 1, 2, 130)
 _PREFIX = "superposition: "
 # Lines on standard error that are no error: progress, and what follows a message.
-_PROGRESS = re.compile(r"[━╸╺─]{3}|[\d-]:[\d-]{2}:[\d-]{2}|^\s*$|^(cells|figures|training|stochastic|waiting)\b.*…")
+_PROGRESS = re.compile(
+    r"[━╸╺─]{3}|[\d-]:[\d-]{2}:[\d-]{2}|^\s*$|^(cells|figures|training|stochastic|waiting)\b.*(…|\d+/(\d+|\?))"
+)
 _FOLLOWS = ("tracebacks are in ", "interrupted")
 _OUTPUTS = ("out", "grid", "plot", "save")
 # Caches of other packages.
