@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.fuzz.campaign import campaign, summarise
 from tests.fuzz.execution import Runner
 from tests.fuzz.journal import Journal
-from tests.fuzz.numbered import case_of
+from tests.fuzz.numbered import REGRESSED, case_of
 from tests.fuzz.regressions import REGRESSIONS
 
 
@@ -21,18 +21,6 @@ def _replay(seed: int, number: int) -> int:
     print(f"exit code {outcome.exit_code} after {outcome.seconds:.2f} s; changed {outcome.changes}")
     print("\n".join(outcome.findings) or "no findings")
     return 1 if outcome.findings else 0
-
-
-def _regressions() -> int:
-    found = 0
-    with tempfile.TemporaryDirectory() as folder:
-        runner = Runner(Path(folder) / "case")
-        for case in REGRESSIONS:
-            problems = runner(case).findings
-            found += len(problems)
-            print(*([case, *problems] if problems else []), sep="\n", end="")
-    print(f"{len(REGRESSIONS)} regression cases, {found} findings")
-    return 1 if found else 0
 
 
 def _main() -> int:
@@ -51,7 +39,8 @@ def _main() -> int:
     if given.summary:
         return summarise(Journal(given.journal / f"seed-{given.seed}.jsonl"))
     if given.regressions:
-        return _regressions()
+        with tempfile.TemporaryDirectory() as folder:
+            return campaign(Path(folder), REGRESSED, given.budget, cases=len(REGRESSIONS))
     return campaign(given.journal, given.seed, given.budget, jobs=given.jobs, cases=given.cases)
 
 

@@ -1,5 +1,6 @@
 """A long run: workers that are started again when a case kills them, a budget of time, a journal, a summary."""
 
+import contextlib
 import json
 import os
 import queue
@@ -87,10 +88,8 @@ def _read(stream: Any, lines: "queue.SimpleQueue[str]") -> None:
 
 
 def _kill(worker: "subprocess.Popen[str]") -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(worker.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     worker.wait()
 
 
@@ -109,7 +108,10 @@ def campaign(folder: Path, seed: int, budget: float, *, jobs: int = 1, cases: in
 def summarise(journal: Journal) -> int:
     """Prints what a journal says; returns 1 if there are findings."""
     entries = list({entry["case"]: entry for entry in journal.lines()}.values())
-    print(f"{len(entries)} cases, {sum(e['forged'] for e in entries)} with forged files, {sum(e['apart'] for e in entries)} apart")
+    print(
+        f"{len(entries)} cases, {sum(entry['forged'] for entry in entries)} with forged files, "
+        f"{sum(entry['apart'] for entry in entries)} in a process of their own"
+    )
     commands = Counter(entry["command"] for entry in entries)
     codes = Counter((entry["command"], entry["exit"]) for entry in entries)
     for command, count in commands.most_common(30):

@@ -15,7 +15,9 @@ _CELL_VALUES: dict[str, Any] = {
     "n_features": st.sampled_from([4, 8, 16, [4, 8], {"log": [2, 8], "count": 3}]),
     "n_hidden": st.sampled_from([1, 2, [1, 2, 3], {"linear": [1, 4], "count": 2}]),
     "ratio": st.sampled_from([0.25, 1, [0.25, 0.5], {"log": [0.25, 1.0], "count": 3}]),
-    "probability": st.sampled_from([0.3, 1, [0.2, 0.5], {"log": [0.2, 0.8], "count": 2}, {"linear": [0.2, 1], "count": 2}]),
+    "probability": st.sampled_from(
+        [0.3, 1, [0.2, 0.5], {"log": [0.2, 0.8], "count": 2}, {"linear": [0.2, 1], "count": 2}]
+    ),
     "protocol": st.sampled_from(["default", "fast", "paper", ["default", "fast"]]),
     "n_steps": st.sampled_from([1, 2, [1, 2]]),
     "batch_size": st.sampled_from([1, 4]),
@@ -136,38 +138,101 @@ def slurm_jobs(draw: st.DrawFn) -> bytes:
 
 scheduler_files = st.one_of(
     st.sampled_from([
-        *(b'{"address": "tcp://127.0.0.1:1"}', b"{}", b"", b"[]", b"{", b'{"address": 1}', b'{"address": null}', b"\xff"),
-        *(b'{"address": "nonsense"}', b'{"address": "tcp://127.0.0.1:99999"}', b"[" * 100000, b'{"address": ""}'),
-        *(b'{"address": "http://127.0.0.1:1"}', b'{"address": "tcp://[red]:1"}', b'{"address": {"a": 1}}', b"null", b"1"),
+        *(b'{"address": "tcp://127.0.0.1:1"}', b'{"address": "nonsense"}', b'{"address": "tcp://127.0.0.1:99999"}'),
+        *(b'{"address": "http://127.0.0.1:1"}', b'{"address": "tcp://[red]:1"}', b'{"address": {"a": 1}}'),
+        *(b'{"address": ""}', b'{"address": 1}', b'{"address": null}', b"{}", b"", b"[]", b"{", b"\xff", b"null"),
+        *(b"[" * 100000, b"1"),
     ]),
     st.binary(max_size=20),
 )  # fmt: skip
 
 _EXPRESSIONS = (
-    *("*", "loss", "n_hidden, loss", "count(*)", "avg(loss)", "loss / 0", "1 / 0", "NULL", "'[abc]def'", "'[/]'", "'[/red]'"),
+    *(
+        "*",
+        "loss",
+        "n_hidden, loss",
+        "count(*)",
+        "avg(loss)",
+        "loss / 0",
+        "1 / 0",
+        "NULL",
+        "'[abc]def'",
+        "'[/]'",
+        "'[/red]'",
+    ),
     *("'\x1b[31mx'", "chr(27) || ']0;t' || chr(7)", "'a\nb'", "'=1+1'", "'-1'", "[1, 2]", "{'a': 1}", "MAP {'a': 1}"),
-    *("'nan'::DOUBLE", "'inf'::DOUBLE", "'\\xFF'::BLOB", "INTERVAL 1 DAY", "DATE '9999-12-31'", "'infinity'::TIMESTAMP"),
+    *(
+        "'nan'::DOUBLE",
+        "'inf'::DOUBLE",
+        "'\\xFF'::BLOB",
+        "INTERVAL 1 DAY",
+        "DATE '9999-12-31'",
+        "'infinity'::TIMESTAMP",
+    ),
     *("170141183460469231731687303715884105727::HUGEINT", "1.5::DECIMAL(38, 10)", "TIME '01:02:03'", "uuid()"),
     *("'-infinity'::DATE", "TIMESTAMPTZ '2020-01-01 00:00:00+02'", "'2020-01-01'::TIMESTAMP_NS", "'1'::BIT", "TRUE"),
     *("'a'::ENUM('a')", "union_value(a := 1)", "[[1], NULL]", "repeat('x', 100000)", "1 AS a, 2 AS a", '1 AS "[red]"'),
-    *("loss AS \"\x1b[31m\"", "getenv('HOME')", "error('x')", "error('[/]')", "current_setting('memory_limit')", "''"),
+    *('loss AS "\x1b[31m"', "getenv('HOME')", "error('x')", "error('[/]')", "current_setting('memory_limit')", "''"),
     *("DATE '0001-01-01'", "'290000-01-01'::TIMESTAMP", "'5877642-06-25 (BC)'::DATE", "TIMETZ '01:02:03+01'", "1e400"),
     *("random()", "unnest([1, 2])", "list_value()", "row(1, 'a')", "loss ** 1000", "sqrt(-1)", "ln(0)", "'x'::INTEGER"),
 )
 _SOURCES = ("trained", "rug", "trained, rug", "trained NATURAL JOIN rug", "nothing", "range(30)", "range(0)", '"[red]"')
 _STATEMENTS = (
-    *("", " ", ";", "--", "/*", "SELECT", "SELECT 1;", "SELECT 1; SELECT 2", "SHOW TABLES", "DESCRIBE trained", "PIVOT trained ON n_hidden USING avg(loss)"),
-    *("SUMMARIZE trained", "EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT 1", "PRAGMA database_list", "SELECT $1", "SELECT ?"),
-    *("COPY trained TO 'made.csv'", "COPY (SELECT 1) TO '/dev/stdout'", "ATTACH 'made.db'", "INSTALL httpfs", "LOAD httpfs"),
-    *("EXPORT DATABASE 'made'", "CREATE TABLE t AS SELECT 1", "CREATE TABLE t (a INT); SELECT * FROM t", "DROP TABLE trained"),
-    *("INSERT INTO trained VALUES (1)", "SET enable_external_access = true; SELECT 1", "RESET lock_configuration; SELECT 1"),
-    *("SELECT * FROM read_csv('/etc/passwd')", "SELECT * FROM '/etc/passwd'", "SELECT * FROM read_text('sweep.toml')"),
-    *("SELECT * FROM glob('/*')", "FROM trained", "VALUES (1), (2)", "WITH a AS (SELECT 1) SELECT * FROM a", "BEGIN", "VACUUM"),
-    *("BEGIN; SELECT 1", "SELECT 1 UNION ALL SELECT 'x'", "SELECT '\x00'", "SELECT '\ud800'", "SELECT 'é'", "SELECT " + "(" * 2000),
-    *("SELECT " + "1+" * 3000 + "1", "SELECT " + "-" * 5000 + "1", "SELECT [" * 500, "SELECT " + ",".join(["1"] * 2000), "CALL pragma_version()"),
-    *("PREPARE a AS SELECT 1; EXECUTE a", "SELECT * FROM duckdb_settings()", "CHECKPOINT", "USE memory", "LOCK", "SELECT 1 LIMIT -1"),
-    *("SELECT 1 ORDER BY 2", "SELECT a FROM (SELECT 1)", "SELECT * EXCLUDE (loss) FROM trained", "DESCRIBE SELECT 1", "SELECT COLUMNS('x') FROM trained"),
-)  # fmt: skip
+    *("", " ", "SELECT '\x00'", "SELECT '\ud800'", "SELECT " + "(" * 2000, "SELECT " + "1+" * 3000 + "1"),
+    *("SELECT " + "-" * 5000 + "1", "SELECT [" * 500, "SELECT " + ",".join(["1"] * 2000)),
+    *"""\
+;
+--
+/*
+SELECT
+SELECT 1;
+SELECT 1; SELECT 2
+SHOW TABLES
+DESCRIBE trained
+PIVOT trained ON n_hidden USING avg(loss)
+SUMMARIZE trained
+EXPLAIN SELECT 1
+EXPLAIN ANALYZE SELECT 1
+PRAGMA database_list
+SELECT $1
+SELECT ?
+COPY trained TO 'made.csv'
+COPY (SELECT 1) TO '/dev/stdout'
+ATTACH 'made.db'
+INSTALL httpfs
+LOAD httpfs
+EXPORT DATABASE 'made'
+CREATE TABLE t AS SELECT 1
+CREATE TABLE t (a INT); SELECT * FROM t
+DROP TABLE trained
+INSERT INTO trained VALUES (1)
+SET enable_external_access = true; SELECT 1
+RESET lock_configuration; SELECT 1
+SELECT * FROM read_csv('/etc/passwd')
+SELECT * FROM '/etc/passwd'
+SELECT * FROM read_text('sweep.toml')
+SELECT * FROM glob('/*')
+FROM trained
+VALUES (1), (2)
+WITH a AS (SELECT 1) SELECT * FROM a
+BEGIN
+BEGIN; SELECT 1
+VACUUM
+SELECT 1 UNION ALL SELECT 'x'
+SELECT 'é'
+CALL pragma_version()
+PREPARE a AS SELECT 1; EXECUTE a
+SELECT * FROM duckdb_settings()
+CHECKPOINT
+USE memory
+SELECT 1 LIMIT -1
+SELECT 1 ORDER BY 2
+SELECT a FROM (SELECT 1)
+SELECT * EXCLUDE (loss) FROM trained
+DESCRIBE SELECT 1
+SELECT COLUMNS('x') FROM trained
+""".splitlines(),
+)
 queries = st.one_of(
     st.builds("SELECT {} FROM {}".format, st.sampled_from(_EXPRESSIONS), st.sampled_from(_SOURCES)),
     st.builds("SELECT {}".format, st.sampled_from(_EXPRESSIONS)),

@@ -92,7 +92,7 @@ def _interrupt(folder: Path) -> None:
     import superposition as sp
     from superposition.training import checkpoint, loop
 
-    class Enough(Exception):
+    class EnoughError(Exception):
         pass
 
     write, share, seconds = checkpoint.write, loop._CHECKPOINT_SHARE, loop._CHECKPOINT_SECONDS
@@ -100,13 +100,13 @@ def _interrupt(folder: Path) -> None:
     def write_until_two(place, step, *rest, **named):
         write(place, step, *rest, **named)
         if step == 2:
-            raise Enough
+            raise EnoughError
 
     checkpoint.write, loop._CHECKPOINT_SHARE, loop._CHECKPOINT_SECONDS = write_until_two, 0, 0.0
     try:
         features, config = sp.SparseFeatures(8, 0.3), sp.TrainingConfig(n_steps=4, batch_size=4)
         sp.train(sp.Autoencoder(8, 2, seed=0), features, config, seed=0, folder=folder, n_held_out=20)
-    except Enough:
+    except EnoughError:
         pass
     finally:
         checkpoint.write, loop._CHECKPOINT_SHARE, loop._CHECKPOINT_SECONDS = write, share, seconds

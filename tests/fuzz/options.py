@@ -45,8 +45,7 @@ def options_of(command: str) -> tuple[Option, ...]:
     kind = COMMANDS[command]
     hints, plain = get_type_hints(kind, include_extras=True), get_type_hints(kind)
     return tuple(
-        _option(field, plain[field.name], _is_positional(hints[field.name]))
-        for field in dataclasses.fields(kind)
+        _option(field, plain[field.name], _is_positional(hints[field.name])) for field in dataclasses.fields(kind)
     )
 
 

@@ -11,6 +11,8 @@ REGRESSIONS = (
     Case(("library:resume", "unfinished"), ("unfinished",), (("forge_metadata", _CHECKPOINT, "step", "4"),)),
     # Opening a FIFO waits for a writer for ever.
     Case(("library:resume", "unfinished"), ("unfinished",), (("fifo", _CHECKPOINT),)),
+    Case(("library:redraw", "results"), ("results",), (("fifo", "results/figure-A2.parquet"),)),
+    Case(("library:sweep", "runs"), ("runs",), (("fifo", "runs/tables/trained.parquet"),)),
     Case(("diagnose", "run"), ("run",), (("fifo", "run/config.json"),)),
     Case(("query", "SELECT 1"), ("runs",), (("fifo", _RECORD),)),
     Case(("library:load", "run"), ("run",), (("link", "run/config.json", "/dev/zero"),)),

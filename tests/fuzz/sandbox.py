@@ -50,7 +50,7 @@ def snapshot(root: Path) -> dict[str, str]:
             path = Path(folder, name)
             found[os.path.relpath(path, root)] = _content(path)
         for name in [entry.name for entry in os.scandir(folder) if entry.is_symlink()]:
-            found[os.path.relpath(Path(folder, name), root)] = f"link {os.readlink(Path(folder, name))}"
+            found[os.path.relpath(Path(folder, name), root)] = f"link {Path(folder, name).readlink()}"
     return found
 
 

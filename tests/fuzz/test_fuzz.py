@@ -1,21 +1,16 @@
 """A short run of the fuzzer, what it once found, and whether it would find it."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.fuzz.campaign import campaign
 from tests.fuzz.case import Case, Outcome
 from tests.fuzz.journal import Journal
-from tests.fuzz.numbered import case_of
+from tests.fuzz.numbered import REGRESSED, case_of
 from tests.fuzz.options import COMMANDS, options_of
 from tests.fuzz.oracle import findings
+from tests.fuzz.regressions import REGRESSIONS
 
-ROOT = Path(__file__).parents[2]
-CASES = 300
+CASES = 200
 
 
 def test_a_short_run_finds_nothing_and_goes_on_where_it_ended(tmp_path, monkeypatch, capsys):
@@ -31,11 +26,9 @@ def test_a_short_run_finds_nothing_and_goes_on_where_it_ended(tmp_path, monkeypa
     assert {entry["exit"] for entry in both} >= {0, 2}
 
 
-def test_what_was_found_once_is_not_found_again():
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.fuzz", "--regressions"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_what_was_found_once_is_not_found_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert campaign(tmp_path, REGRESSED, 600, cases=len(REGRESSIONS)) == 0, capsys.readouterr().out
 
 
 def test_a_case_is_decided_by_its_number():

@@ -52,14 +52,30 @@ LAYOUT = (
 ABSURD_VALUES = (
     *(None, True, False, -1, 0, 1, 1.5, -0.5, 2**31, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 10**30, 10**400),
     *(1e308, -1e308, 5e-324, float("nan"), float("inf"), float("-inf"), [], {}, [[]], [1], [None], {"a": {}}),
-    *("", "x", "n/a", "[red]", "[/]", "\x1b[31m", "a\nb", "\x00", "é", "1", "nan", "../../victim/precious", "x" * 10000),
+    *(
+        "",
+        "x",
+        "n/a",
+        "[red]",
+        "[/]",
+        "\x1b[31m",
+        "a\nb",
+        "\x00",
+        "é",
+        "1",
+        "nan",
+        "../../victim/precious",
+        "x" * 10000,
+    ),
     *([0.1] * 50, [1, "x"], [[1, 2], [3]], {"log": [1, 2]}, {"name": "Uniform"}, {"name": "Beta", "alpha": 1}),
 )
 
 absurd_number = st.one_of(
     st.sampled_from(ABSURD_NUMBERS), st.integers().map(str), st.floats().map(repr), st.text(max_size=8)
 )
-any_text = st.one_of(st.text(st.characters(max_codepoint=126), max_size=12), st.text(st.characters(codec=None), max_size=8))
+any_text = st.one_of(
+    st.text(st.characters(max_codepoint=126), max_size=12), st.text(st.characters(codec=None), max_size=8)
+)
 absurd_word = st.one_of(st.sampled_from(ABSURD_WORDS), any_text)
 # Which lie in the working folder or are in the list: a random absolute path may be a place that matters.
 odd_path = st.one_of(

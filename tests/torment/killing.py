@@ -69,12 +69,10 @@ class Tormentor:
             self._straight[work.name] = (self._content(place / "out"), time.monotonic() - began)
         return self._straight[work.name]
 
-    def _kill_until_done(
-        self, work: Work, place: Path, moments: random.Random, seconds: float, found: Round
-    ) -> None:
+    def _kill_until_done(self, work: Work, place: Path, moments: random.Random, seconds: float, found: Round) -> None:
         out, log = place / "out", place / "log"
         arguments, left = work.arguments(out), seconds
-        for attempt in range(3 * _MOST_KILLS):
+        for _ in range(3 * _MOST_KILLS):
             log.unlink(missing_ok=True)
             running = _begin(arguments, log, fresh=found.fresh)
             peaceful = len(found.kills) >= _MOST_KILLS
@@ -89,7 +87,7 @@ class Tormentor:
             if code == 0 or work.finished(out):
                 return
             arguments = work.again(out)
-        found.findings.append(f"not done after {attempt + 1} calls: {log.read_text()[-300:]}")
+        found.findings.append(f"not done after {3 * _MOST_KILLS} calls: {log.read_text()[-300:]}")
 
     def _content(self, out: Path) -> dict[str, Any]:
         """Returns what is in a folder, read in a fork: Arrow's threads must not be in this process when it forks."""
@@ -176,7 +174,9 @@ def _of_end(code: int | None, found: Round, log: Path) -> list[str]:
     expected = {0, 1}
     if last[0] == "driver":
         expected |= {"SIGKILL": {-9}, "SIGTERM": {-15, 143}, "SIGINT": {130}}[last[1]]
-    problems = [] if code in expected or (code == 2 and "already holds" in text) else [f"ended with {code} after {last}"]
+    problems = (
+        [] if code in expected or (code == 2 and "already holds" in text) else [f"ended with {code} after {last}"]
+    )
     if "Traceback" in text:
         problems.append(f"traceback after {last}: {text.strip().splitlines()[-1][:200]}")
     if "superposition: unexpected" in text:

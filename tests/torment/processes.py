@@ -42,9 +42,9 @@ class Running:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if process.pid != self.pid and os.getsid(process.pid) == self.pid:
-                    if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(process)
+                is_member = process.pid != self.pid and os.getsid(process.pid) == self.pid
+                if is_member and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
         return found
 
     def strays(self) -> list[str]:
