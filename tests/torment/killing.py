@@ -5,11 +5,14 @@ import os
 import random
 import shutil
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.torment.cluster import Cluster
 from tests.torment.processes import Running, forked, started
 from tests.torment.works import WORKS, Work, content
 
@@ -49,7 +52,9 @@ class Tormentor:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         try:
-            self._kill_until_done(work, place, moments, seconds, found)
+            with _surroundings(work, place) as cluster:
+                self._kill_until_done(work, place, moments, (seconds, cluster), found)
+            found.findings += [f"litter: {path.name} in TMPDIR" for path in (place / "temporary").iterdir()]
             found.findings += _compared(expected, self._content(place / "out"), clean=not work.finished(place / "out"))
         finally:
             if not found.findings:
@@ -57,20 +62,27 @@ class Tormentor:
         return found
 
     def _uninterrupted(self, work: Work) -> tuple[dict[str, Any], float]:
-        """Returns what a work leaves, and how long it takes."""
+        """Returns what a work leaves, or the one that it is like, and how long it takes itself."""
         if work.name not in self._straight:
             place = self._folder / work.name
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
-            began = time.monotonic()
-            running = _begin(work.arguments(place / "out"), place / "log", fresh=False)
-            code = running.wait(began + _SECONDS)
-            assert code == 0 or work.name == "train", (place / "log").read_text()
-            self._straight[work.name] = (self._content(place / "out"), time.monotonic() - began)
+            with _surroundings(work, place):
+                began = time.monotonic()
+                running = _begin(work.arguments(place / "out"), place / "log", fresh=False)
+                code = running.wait(began + _SECONDS)
+                seconds = time.monotonic() - began
+                assert code == 0 or work.name == "train", (place / "log").read_text()
+                self._straight[work.name] = (self._content(place / "out"), seconds)
+        seconds = self._straight[work.name][1]
+        if work.like:
+            return self._uninterrupted(next(each for each in WORKS if each.name == work.like))[0], seconds
         return self._straight[work.name]
 
-    def _kill_until_done(self, work: Work, place: Path, moments: random.Random, seconds: float, found: Round) -> None:
-        out, log = place / "out", place / "log"
+    def _kill_until_done(
+        self, work: Work, place: Path, moments: random.Random, given: tuple[float, Cluster | None], found: Round
+    ) -> None:
+        out, log, (seconds, cluster) = place / "out", place / "log", given
         arguments, left = work.arguments(out), seconds
         for _ in range(3 * _MOST_KILLS):
             log.unlink(missing_ok=True)
@@ -78,7 +90,8 @@ class Tormentor:
             peaceful = len(found.kills) >= _MOST_KILLS
             before = _records(out)
             began = time.monotonic()
-            code = _torment(running, work, moments, left, found, peaceful=peaceful)
+            victims = Victims(running, cluster, work.victims)
+            code = _torment(victims, moments, left, found, peaceful=peaceful)
             left = max(0.2 * seconds, left - 0.7 * (time.monotonic() - began))
             found.findings += [f"stray process: {name}" for name in running.strays()]
             found.findings += _of_end(code, found, log)
@@ -113,38 +126,71 @@ def _begin(arguments: list[str], log: Path, *, fresh: bool) -> Running:
     return forked(run, log)
 
 
-def _torment(
-    running: Running, work: Work, moments: random.Random, seconds: float, found: Round, *, peaceful: bool
-) -> int | None:
+@dataclass(frozen=True)
+class Victims:
+    """What may be killed of a call: its driver, one of its workers, the nannies of its cluster."""
+
+    driver: Running
+    cluster: Cluster | None
+    kinds: tuple[str, ...]
+
+    def kill(self, victim: str, kind: signal.Signals, moments: random.Random) -> bool:
+        """Sends a signal; returns whether there was somebody."""
+        with contextlib.suppress(ProcessLookupError):
+            if victim == "driver":  # Ctrl-C reaches all processes of a terminal
+                (os.killpg if kind == signal.SIGINT else os.kill)(self.driver.pid, kind)
+                return True
+            if victim == "nanny" and self.cluster is not None:
+                self.cluster.kill_nannies()
+                return True
+            holder = self.driver if self.cluster is None else self.cluster.workers()
+            workers = [each for each in holder.members() if _is_worker(each)]
+            if victim == "worker" and workers:
+                os.kill(moments.choice(workers).pid, signal.SIGKILL)
+                return True
+        return False
+
+
+def _torment(victims: Victims, moments: random.Random, seconds: float, found: Round, *, peaceful: bool) -> int | None:
     """Kills a process, or its workers, at random moments; returns how it ended."""
+    driver = victims.driver
     until = time.monotonic() + _SECONDS
     while not peaceful and len(found.kills) < _MOST_KILLS:
-        victim, moment = moments.choice(work.victims), seconds * _moment(moments)
+        victim, moment = moments.choice(victims.kinds), seconds * _moment(moments)
+        kind = moments.choice(_SIGNALS) if victim == "driver" else signal.SIGKILL
         if found.fresh:
             moment += moments.uniform(0, 3)  # the imports
-        if (code := running.wait(time.monotonic() + moment)) is not None:
+        if (code := driver.wait(time.monotonic() + moment)) is not None:
             return code
-        if victim == "worker":
-            workers = [each for each in running.members() if "spawn_main" in " ".join(_command(each))]
-            if workers:
-                process = moments.choice(workers)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGKILL)
-                    found.kills.append(("worker", "SIGKILL", round(moment, 3)))
-            continue
-        kind = moments.choice(_SIGNALS)
-        with contextlib.suppress(ProcessLookupError):
-            # Ctrl-C reaches all processes of a terminal.
-            (os.killpg if kind == signal.SIGINT else os.kill)(running.pid, kind)
-        found.kills.append((victim, kind.name, round(moment, 3)))
-        break
-    code = running.wait(until)
+        if victims.kill(victim, kind, moments):
+            found.kills.append((victim, kind.name, round(moment, 3)))
+            if victim == "driver":
+                break
+    code = driver.wait(until)
     if code is None:
         found.findings.append(f"hang: {found.kills[-1:]}")
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(running.pid, signal.SIGKILL)
-        code = running.wait(time.monotonic() + 10)
+            os.killpg(driver.pid, signal.SIGKILL)
+        code = driver.wait(time.monotonic() + 10)
     return code
+
+
+@contextlib.contextmanager
+def _surroundings(work: Work, place: Path) -> Iterator[Cluster | None]:
+    """Gives a work a folder of its own for temporary files, and a cluster if it needs one."""
+    temporary = place / "temporary"
+    temporary.mkdir()
+    before, os.environ["TMPDIR"], tempfile.tempdir = os.environ.get("TMPDIR", "/tmp"), str(temporary), None
+    try:
+        with Cluster(place) if work.name == "remote" else contextlib.nullcontext() as cluster:
+            yield cluster
+    finally:
+        os.environ["TMPDIR"], tempfile.tempdir = before, None
+
+
+def _is_worker(process: Any) -> bool:
+    command = " ".join(_command(process))
+    return "spawn_main" in command or "executors/worker.py" in command
 
 
 def _command(process: Any) -> list[str]:

@@ -32,8 +32,9 @@ class Work:
         arguments: Of the first call, for a folder.
         again: Of every further one.
         finished: Whether nothing is left to be done in a folder.
-        victims: What is killed: `driver`, `worker`.
+        victims: What is killed: `driver`, `worker`, `nanny`.
         weight: How often it is drawn.
+        like: The work whose uninterrupted run leaves the same.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Work:
     finished: Callable[[Path], bool]
     victims: tuple[str, ...] = ("driver",)
     weight: int = 1
+    like: str = ""
 
 
 def _train(folder: Path) -> list[str]:
@@ -63,6 +65,10 @@ def _workers(folder: Path) -> list[str]:
     return _sweep(folder, "--workers", "2")
 
 
+def _remote(folder: Path) -> list[str]:
+    return _sweep(folder, "--scheduler", (folder.parent / "address").read_text())
+
+
 def _never(folder: Path) -> bool:  # noqa: ARG001
     return False
 
@@ -76,7 +82,8 @@ WORKS = (
     Work("train", _train, lambda folder: [*_train(folder), "--resume"], _run_is_saved, weight=5),
     Work("sweep", _sweep, _sweep, _never, weight=5),
     Work("reproduce", _reproduce, _reproduce, _never, weight=2),
-    Work("workers", _workers, _workers, _never, victims=("driver", "worker", "worker"), weight=3),
+    Work("workers", _workers, _workers, _never, victims=("driver", "worker", "worker"), weight=3, like="sweep"),
+    Work("remote", _remote, _remote, _never, victims=("driver", "worker", "nanny"), weight=1, like="sweep"),
 )
 
 
