@@ -39,7 +39,7 @@ def findings(case: Case, outcome: Outcome, here: Path) -> list[str]:
 
 
 def _of_messages(outcome: Outcome) -> list[str]:
-    lines = [line for line in outcome.stderr.splitlines() if not _PROGRESS.search(line)]
+    lines = [line for line in outcome.stderr.splitlines() if line.startswith(_PREFIX) or not _PROGRESS.search(line)]
     messages = [line for line in lines if line.startswith(_PREFIX)]
     strange = [line for line in lines if not line.startswith((_PREFIX, *_FOLLOWS))]
     found = [f"unexpected: {line}" for line in messages if line.startswith(f"{_PREFIX}unexpected")]
