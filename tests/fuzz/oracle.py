@@ -10,11 +10,8 @@ from tests.fuzz.options import COMMANDS
 
 EXIT_CODES = (0, 1, 2, 130)
 _PREFIX = "superposition: "
-# Lines on standard error that are no error: progress, and what follows a message.
-_PROGRESS = re.compile(
-    r"[━╸╺─]{3}|[\d-]:[\d-]{2}:[\d-]{2}|^\s*$|^(cells|figures|training|stochastic|waiting)\b.*(…|\d+/(\d+|\?))"
-)
-_FOLLOWS = ("tracebacks are in ", "interrupted")
+# Of lines on standard error: what other packages say, and progress never does.
+_FOREIGN = re.compile(r"Warning|Error|Exception|WARN|ERROR|CRITICAL|libgomp|^  File ")
 _OUTPUTS = ("out", "grid", "plot", "save")
 # Caches of other packages.
 _NOT_OURS = ("home/.cache", "home/.config", "home/.dask", "home/.config/matplotlib")
@@ -39,9 +36,9 @@ def findings(case: Case, outcome: Outcome, here: Path) -> list[str]:
 
 
 def _of_messages(outcome: Outcome) -> list[str]:
-    lines = [line for line in outcome.stderr.splitlines() if line.startswith(_PREFIX) or not _PROGRESS.search(line)]
+    lines = [line for line in outcome.stderr.splitlines() if line.strip()]
     messages = [line for line in lines if line.startswith(_PREFIX)]
-    strange = [line for line in lines if not line.startswith((_PREFIX, *_FOLLOWS))]
+    strange = [line for line in lines if line not in messages and _FOREIGN.search(line)]
     found = [f"unexpected: {line}" for line in messages if line.startswith(f"{_PREFIX}unexpected")]
     found += [f"on standard error: {line[:200]}" for line in strange[:1]]
     if outcome.exit_code == 0 and messages:
@@ -50,6 +47,8 @@ def _of_messages(outcome: Outcome) -> list[str]:
         found.append("exit code 1 without a message")
     if outcome.exit_code == 2 and len(messages) != 1 and not outcome.error:
         found.append(f"exit code 2 with {len(messages)} messages")
+    if outcome.exit_code == 2 and len(lines) > 1 and "━" not in outcome.stderr:  # of which progress is made
+        found.append(f"exit code 2 with more than a message: {lines[0]}")
     found += [f"empty message: {line}" for line in messages if not line.removeprefix(_PREFIX).strip()]
     if any(re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]", line) for line in messages):
         found.append("a control character in a message")
