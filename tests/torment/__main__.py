@@ -3,7 +3,6 @@
 import argparse
 import itertools
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -26,7 +25,7 @@ def _main() -> int:
     works = tuple(work for work in WORKS if work.name in given.works)
     prepare()
     journal = Journal(given.journal / f"torment-{given.seed}.jsonl")
-    tormentor = Tormentor(Path(tempfile.mkdtemp(prefix="superposition-torment-")))
+    tormentor = Tormentor((given.journal / "torment").resolve())  # where rounds with findings stay
     if given.round is not None:
         print(tormentor(given.seed, given.round, works))
         return 0
