@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= results
+SEED ?= 0
+JOBS ?= 1
+KILLS ?= 500
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test test-fast test-paths lint format clean
+.PHONY: help reproduce test test-fast test-paths lint fuzz torment format clean
 
 help:
 	@echo "make reproduce   all figures at the quick preset and report.html, in $(OUT)/"
@@ -12,6 +15,8 @@ help:
 	@echo "make test-fast   the suite without the slow tests"
 	@echo "make test-paths  the fast tests of what computes, under other code paths of its libraries"
 	@echo "make lint        ruff, mypy and the import contracts"
+	@echo "make fuzz        go on with the fuzzer for BUDGET seconds (SEED, JOBS)"
+	@echo "make torment     go on killing until there were KILLS kills (SEED, BUDGET)"
 	@echo "make format      ruff format"
 	@echo "make clean       remove the environment and caches (results stay)"
 
@@ -41,6 +46,13 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Both keep a journal in .fuzz/ and go on where they ended.
+fuzz: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --budget $(or $(BUDGET),600) --seed $(SEED) --jobs $(JOBS)
+
+torment: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torment --kills $(KILLS) --budget $(or $(BUDGET),3600) --seed $(SEED)
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
