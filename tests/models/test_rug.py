@@ -31,7 +31,7 @@ def test_naive_twin_matrix(rug):
 
 def test_identity_diagonal_rows_and_projector(rug):
     R, ratio = rug.matrix().double().numpy(), rug.n_hidden / rug.n_features
-    assert (R == np.float32(np.round(R * rug.n_hidden) / rug.n_hidden)).all()  # integers, divided once
+    assert (np.float32(np.round(R * rug.n_hidden) / rug.n_hidden) == R).all()  # integers, divided once
     np.testing.assert_allclose(np.diag(R), 1, rtol=ENTRY)
     # Both factors of each product are off.
     off = 2 * ENTRY * np.abs(R).sum(1).max()
