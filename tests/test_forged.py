@@ -186,7 +186,6 @@ COLUMNS = {"step": [50, 100], "loss": [0.5, 0.25], "standard_error": [0.1, float
         {"loss": [1, 2]},
         {"standard_error": None},
     ],
-    ids=str,
 )
 def test_curves(tmp_path, changes):
     pq.write_table(pa.table(COLUMNS), tmp_path / "curve.parquet")
