@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from superposition import SparseFeatures, theory
+from superposition import SparseFeatures, Uniform, theory
 from superposition.decoders import (
     Bayes,
     Gated,
@@ -18,6 +18,7 @@ from superposition.decoders import (
     compare_decoders,
     fit_decoder,
 )
+from superposition.decoders.elementwise import _mean_field_loss
 from superposition.decoders.fitting import observed
 from superposition.decoders.readout import best_readout, matched
 from superposition.models import Autoencoder
@@ -238,3 +239,9 @@ def test_bad_input_is_refused(small, decoder, change, message):
     given = {"hidden": torch.zeros(2, 32), "features": SparseFeatures(64, 0.1)} | change
     with pytest.raises(ValueError, match=message):
         decoder(given["hidden"], DenseEncoder(small.W_enc.float()), given["features"])
+
+
+def test_a_gate_without_noise_loses_what_is_below_it():
+    """With ratio 1 z is x: the loss is p ∫₀^θ u² du. Gauss nodes between 0 and θ are exact but for rounding."""
+    loss = _mean_field_loss(1.0, 0.0, 0.25, 0.0, 0.2, Uniform())
+    assert abs(loss / (0.2 * 0.25**3 / 3) - 1) <= gamma(1000, np.float64)

@@ -47,8 +47,6 @@ def _of_messages(outcome: Outcome) -> list[str]:
         found.append("exit code 1 without a message")
     if outcome.exit_code == 2 and len(messages) != 1 and not outcome.error:
         found.append(f"exit code 2 with {len(messages)} messages")
-    if outcome.exit_code == 2 and len(lines) > 1 and "━" not in outcome.stderr:  # of which progress is made
-        found.append(f"exit code 2 with more than a message: {lines[0]}")
     found += [f"empty message: {line}" for line in messages if not line.removeprefix(_PREFIX).strip()]
     if any(re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]", line) for line in messages):
         found.append("a control character in a message")

@@ -123,6 +123,13 @@ def test_identity_recovery_without_noise_begins_at_the_threshold(ensemble):
     assert (found.informed_noise == 0).all()
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-15])
+def test_as_many_measurements_as_features_leave_the_noise_alone(noise):
+    """An orthogonal square matrix hides nothing: every entry is seen in the noise, which is too small to hide any."""
+    found = replica_mmse(1.0, 0.1, noise, ensemble="orthogonal").loss
+    assert 0.9 * 0.1 * noise <= found <= noise
+
+
 def test_known_phases_without_noise():
     """Below p nothing recovers, between p and the threshold no fast algorithm is known to, above both do."""
     found = replica_mmse([0.04, 0.06, 0.1, 0.12], 0.05)

@@ -17,7 +17,7 @@ from superposition._checks import FloatArray
 from superposition.decoders.base import Decoded, Decoder, one_step
 from superposition.decoders.readout import best_readout, matched
 from superposition.features import Law, SparseFeatures
-from superposition.features.smoothing import normal_density
+from superposition.features.smoothing import normal_density, standardised
 from superposition.models.encoders import Encoder
 from superposition.theory import minimal_noise_variance
 
@@ -188,7 +188,7 @@ def gated_loss(
 def _mean_field_loss(a: float, b: float, theta: float, sigma: float, p: float, law: Law) -> float:
     def loss(u: FloatArray) -> FloatArray:
         """E (u − f(u + σg))²: u² below the gate, (m − a σ g)² above with m = (1 − a)u − b."""
-        t = (u - theta) / sigma
+        t = standardised(u - theta, np.asarray(sigma))
         is_open, density = ndtr(t), normal_density(t)
         m, s = (1 - a) * u - b, a * sigma
         # E g over g > −t is φ(t), E g² is Φ(t) − tφ(t).

@@ -62,10 +62,10 @@ class ErrorCurve:
 def _tabulated(bottom: float, top: float, first: float, last: float, law: Law) -> tuple[FloatArray, Law, Any]:
     """Returns nodes of log τ, the law, and the spline over log τ and the log odds."""
     small = np.log(_SMALL * law.second_moment)
-    end = top + _MARGIN * _STEP
-    turn = np.clip(small, bottom - _MARGIN * _STEP, end)
-    fine = np.linspace(turn, end, int((end - turn) / _STEP) + 2)
-    coarse = np.arange(turn - _SMALL_STEP, bottom - _MARGIN * _SMALL_STEP, -_SMALL_STEP) if turn == small else fine[:0]
+    start, end = bottom - _MARGIN * _STEP, top + _MARGIN * _STEP
+    turn = np.clip(small, start, end)
+    fine = np.linspace(turn, end, int((end - turn) / _STEP) + 2) if turn < end else np.array([end])
+    coarse = np.arange(turn - _SMALL_STEP, bottom - _MARGIN * _SMALL_STEP, -_SMALL_STEP) if turn > start else fine[:0]
     log_noise = np.concatenate([coarse[::-1], fine])
     odds = np.arange(first - _MARGIN * _ODDS_STEP, last + _MARGIN * _ODDS_STEP + _ODDS_STEP / 2, _ODDS_STEP)
     values = np.stack([_losses(float(np.exp(ell / 2)), odds, law) for ell in log_noise])
