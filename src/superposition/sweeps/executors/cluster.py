@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, final
 
+from superposition._interrupts import deferred_signals
 from superposition._progress import Display, silent
 from superposition._threads import limited_threads
 from superposition.sweeps import records
@@ -217,13 +218,8 @@ def client_of(**options: Any) -> "Iterator[Client]":
     """
     from distributed import Client
 
-    client = Client(set_as_default=False, **options)
-    try:
+    with _closed(lambda: Client(set_as_default=False, **options)) as client:
         yield client
-    finally:
-        # One that has lost its scheduler fails to close in many ways.
-        with contextlib.suppress(Exception):
-            client.close(_CLOSE_SECONDS)
 
 
 @contextlib.contextmanager
@@ -233,15 +229,33 @@ def cluster_of(kind: Callable[..., Any], **options: Any) -> Iterator[Any]:
     Raises:
         ClusterLostError: The scheduler cannot listen.
     """
-    try:
-        cluster = kind(**options)
-    except RuntimeError as error:
-        raise ClusterLostError(f"no scheduler can be started ({error})") from None
-    try:
+
+    def start() -> Any:
+        try:
+            return kind(**options)
+        except RuntimeError as error:
+            raise ClusterLostError(f"no scheduler can be started ({error})") from None
+
+    with _closed(start) as cluster:
         yield cluster
+
+
+@contextlib.contextmanager
+def _closed(make: Callable[[], Any]) -> Iterator[Any]:
+    """Yields what is made, and closes it at the end of the block.
+
+    Ctrl-C waits while it is made and closed: Dask's client, left half made, waits for ever when Python ends.
+    """
+    made = None
+    try:
+        with deferred_signals():
+            made = make()
+        yield made
     finally:
-        with contextlib.suppress(Exception):
-            cluster.close(_CLOSE_SECONDS)
+        # One that has lost its scheduler fails to close in many ways.
+        with deferred_signals(), contextlib.suppress(Exception):
+            if made is not None:
+                made.close(_CLOSE_SECONDS)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from superposition.sweeps.executors.cluster import ClusterLostError
 # Nobody there for so long: they will not come. A start takes two seconds, twenty on a very busy machine.
 _ABSENT_SECONDS = 45.0
 _STARTS = 3  # that fail in a row, of every one
-_END_SECONDS = 5.0
+_END_SECONDS = 2.0
 
 
 @dataclass
