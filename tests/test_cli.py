@@ -455,6 +455,8 @@ class TestBadInput:
             (["train", "--config", "/nowhere.toml"], "config must be in /, but nowhere.toml is not there"),
             (["theory", "--ratio", "--probability", "0.1"], "must come with at least one value of --ratio"),
             (["theory", "--ratio", "x", "--probability", "0.1"], "ratio"),
+            ([*TRAIN, "--n-held-out", "9" * 400], "`n_held_out` must be a whole number in [1, 2147483647]"),
+            (["compress", "--learn", "--n-steps", "9" * 400], "`n_steps` must be a whole number in [1, 2147483647]"),
             ([*TRAIN, "--batch-size", "9" * 20], "`batch_size` must be a whole number in [1, 2147483647]"),
             (["nonsense"], "superposition: Unrecognized options: nonsense"),
             (

@@ -94,7 +94,7 @@ class Compress(Costly):
         neurons, depth, runs = (_checks.whole_number(name, value) for name, value in given.items())
         if neurons % (2 * depth):
             raise ValueError(f"`neurons` must be a multiple of {2 * depth}, 2 · depth, got {neurons}")
-        n_steps = Learning.n_steps if self.n_steps is None else self.n_steps
+        n_steps = Learning.n_steps if self.n_steps is None else _checks.whole_number("n_steps", self.n_steps)
         costs.of_networks(neurons, depth, runs, n_steps).refuse(force=self.force)
         rate = self.learning_rate
         if rate is None:

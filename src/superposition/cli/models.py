@@ -60,6 +60,7 @@ class Train(Sized):
 
     def run(self) -> int:
         """Trains, saves and prints a summary."""
+        from superposition import _checks
         from superposition._devices import device_of
         from superposition.training import TrainingConfig
         from superposition.training.ranks import Ranks, launched
@@ -69,6 +70,7 @@ class Train(Sized):
             config = config.replace(n_steps=self.n_steps)
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
+        _checks.whole_number("n_held_out", self.n_held_out)
         wanted = device_of(self.device)
         cost = costs.of_training(self.n_features, self.width(), self.probability, config, self.n_held_out)
         cost.refuse(force=self.force, device=self.device)
@@ -122,7 +124,7 @@ class Rug(Sized):
 
     def run(self) -> int:
         """Fits, measures, saves and prints."""
-        from superposition import _files, theory
+        from superposition import _checks, _files, theory
         from superposition._progress import Display
         from superposition.diagnostics import held_out_loss
         from superposition.models import PersianRug, save
@@ -130,6 +132,7 @@ class Rug(Sized):
         from superposition.training import fit_rug
 
         features, n_hidden = self.features(), self.width()
+        _checks.whole_number("n_held_out", self.n_held_out)
         costs.of_rug(self.n_features, self.n_held_out, is_learned=self.fit == "paper").refuse(force=self.force)
         if self.out is not None:
             _files.vacant(self.out, CONFIG, UNFINISHED)
@@ -170,6 +173,7 @@ class Diagnose(Costly):
 
     def run(self) -> int:
         """Prints the tables."""
+        from superposition import _checks
         from superposition.diagnostics import held_out_loss, interference, loss_split, spectrum, symmetry
         from superposition.models import load_with_features
 
@@ -179,6 +183,7 @@ class Diagnose(Costly):
                 f"{self.folder} must hold the features too, but only the model was saved: save with features="
             )
         model, features = loaded.model, loaded.features
+        _checks.whole_number("n_held_out", self.n_held_out)
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
         loss = held_out_loss(model, features, n_samples=self.n_held_out)
         kind = type(model).__name__
