@@ -526,6 +526,11 @@ class TestPaths:
         self.save(capsys, "--config=~/run.toml", "--grid", "~/y.parquet")
         assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["run.toml", "x.parquet", "y.parquet"]
 
+    def test_one_that_is_no_text_is_refused_before_anything_is_written(self, capsys, tmp_path):
+        line = refused(capsys, *TRAIN, "--out", "name\udcff")
+        assert "a path must be text in UTF-8, got name\\udcff: choose another name" in line
+        assert list(tmp_path.iterdir()) == []
+
     def test_an_empty_one_is_refused(self, capsys, tmp_path):
         message = "a path must have at least one character, got none"
         assert "--grid" in refused(capsys, "theory", "--ratio", "0.5", "--probability", "0.1", "--grid", "")
