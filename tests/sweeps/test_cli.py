@@ -119,6 +119,14 @@ class TestSweep:
             (["--scheduler", "nonsense"], "`scheduler` must be an address such as tls://10.0.0.1:8786, got 'nonsense'"),
             (["--scheduler", "tcp://127.0.0.1:9"], "a Dask scheduler must be at tcp://127.0.0.1:9, but none answers"),
             (["--scheduler-file", "none.json"], "a scheduler file must be at none.json"),
+            (["--scheduler", "tls://127.0.0.1:9"], "tls://127.0.0.1:9 needs --tls-ca-file, --tls-cert and --tls-key"),
+            (
+                ["--workers", "1", "--tls-ca-file", "a", "--tls-cert", "b", "--tls-key", "c"],
+                "`tls_ca_file` must be a rea",
+            ),
+            (["--scheduler", "tls://127.0.0.1:9", "--tls-cert", "b"], "and --tls-key must be given together"),
+            (["--dashboard"], "--dashboard needs --workers or --slurm"),
+            (["--scheduler", "tcp://127.0.0.1:9", "--dashboard"], "--dashboard needs --workers or --slurm"),
             (["--slurm", "none.toml"], "description of Slurm jobs must be in ., but none.toml is not there"),
         ],
     )
