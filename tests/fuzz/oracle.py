@@ -14,7 +14,7 @@ _PREFIX = "superposition: "
 _FOREIGN = re.compile(r"Warning|Error|Exception|WARN|ERROR|CRITICAL|libgomp|^  File ")
 _OUTPUTS = ("out", "grid", "plot", "save")
 # Caches of other packages.
-_NOT_OURS = ("home/.cache", "home/.config", "home/.dask", "home/.config/matplotlib")
+_NOT_OURS = ("temporary/torchinductor_", "home/.cache", "home/.config", "home/.dask", "home/.config/matplotlib")
 
 
 def findings(case: Case, outcome: Outcome, here: Path) -> list[str]:

@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,7 +26,8 @@ def _main() -> int:
     works = tuple(work for work in WORKS if work.name in given.works)
     prepare()
     journal = Journal(given.journal / f"torment-{given.seed}.jsonl")
-    tormentor = Tormentor((given.journal / "torment").resolve())  # where rounds with findings stay
+    folder = Path(tempfile.mkdtemp(prefix="torment-", dir=given.journal))  # where rounds with findings stay
+    tormentor = Tormentor(folder.resolve())
     if given.round is not None:
         print(tormentor(given.seed, given.round, works))
         return 0
