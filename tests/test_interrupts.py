@@ -1,10 +1,11 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
-from superposition._interrupts import deferred_signals
+from superposition._interrupts import answered_interrupts, deferred_signals
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,22 @@ def test_without_a_signal_nothing_happens():
     with deferred_signals() as signals:
         pass
     assert signals.pending is None
+
+
+def test_one_that_was_held_back_is_one_press():
+    """Raised again at the end of the block, it does not count as a second, which would end the process at once."""
+
+    def block():
+        with deferred_signals() as signals:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signals.pending == signal.SIGINT
+            assert not state.arrived
+
+    with answered_interrupts() as state:
+        with pytest.raises(KeyboardInterrupt):
+            block()
+        assert state.arrived
+        time.sleep(0.2)  # the watcher would have ended the process
 
 
 def test_an_error_in_the_block_passes_through():

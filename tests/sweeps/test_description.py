@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from superposition.sweeps import RugCell, SlurmJobs, TrainedCell, read_sweep
+from superposition.sweeps import RugCell, SlurmJobs, TrainedCell, description, read_sweep
 from superposition.sweeps.description import read_slurm
 from tests.rounding import gamma
 
@@ -125,6 +125,26 @@ def test_what_is_no_sweep_is_explained(write, old, new, message):
         read_sweep(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value) or "TOML" in message
+
+
+def test_too_many_cells_in_all_are_refused(write, monkeypatch):
+    monkeypatch.setattr(description, "_MOST_IN_ALL", 3)
+    grid = "[[cells]]\nn_features = 16\nn_hidden = 8\nprobability = [0.1, 0.2]\n"
+    assert len(read_sweep(write('measure = "rug"\n' + grid)).cells) == 2
+    with pytest.raises(ValueError, match="`cells` must have at most 3 cells in all: make several sweeps"):
+        read_sweep(write('measure = "rug"\n' + grid + grid))
+
+
+@pytest.mark.parametrize("ends", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize("kind", ["linear", "log"])
+def test_ends_must_be_finite(write, kind, ends):
+    with pytest.raises(ValueError, match=r"is not valid, got -?(inf|nan): input should be a finite number"):
+        read_sweep(write(GRID.replace("= 0.1", f"= {{ {kind} = [0.1, {ends}], count = 3 }}")))
+
+
+def test_ends_must_have_a_difference(write):
+    with pytest.raises(ValueError, match="must be ends whose difference is finite"):
+        read_sweep(write(GRID.replace("= 0.1", "= { linear = [-1.7e308, 1.7e308], count = 3 }")))
 
 
 @pytest.mark.parametrize("cells", ["3", "[]", "[1]"])

@@ -19,6 +19,9 @@ from superposition.sweeps.trained import TrainedCell
 
 MEASURES: dict[str, type[TrainedCell] | type[RugCell]] = {cell.measure: cell for cell in (TrainedCell, RugCell)}
 
+# Of all grids of a file: a plan of more takes minutes.
+_MOST_IN_ALL = 10 * MOST_CELLS
+
 
 class _File(pydantic.BaseModel, extra="forbid", strict=True):
     measure: str
@@ -44,8 +47,11 @@ def read_sweep(path: str | Path) -> Sweep:
     grids = file.cells if isinstance(file.cells, list) else [file.cells]
     if not grids or not all(isinstance(grid, dict) for grid in grids):
         raise place.at("cells").refuse(f"must be a table of axes, [cells], or several, [[cells]], got {file.cells!r}")
-    cells = (cell for grid in grids for cell in _cells(MEASURES[file.measure], grid, place.at("cells")))
-    return Sweep(tuple(cells), threads=file.threads, device=file.device)
+    found = (cell for grid in grids for cell in _cells(MEASURES[file.measure], grid, place.at("cells")))
+    cells = tuple(itertools.islice(found, _MOST_IN_ALL + 1))
+    if len(cells) > _MOST_IN_ALL:
+        raise place.at("cells").refuse(f"must have at most {_MOST_IN_ALL} cells in all: make several sweeps")
+    return Sweep(cells, threads=file.threads, device=file.device)
 
 
 def read_slurm(path: str | Path) -> SlurmJobs:
