@@ -25,4 +25,18 @@ REGRESSIONS = (
     Case(("query", "SELECT '[/]', chr(27) || '[2J'"), ("runs",)),
     Case(("reproduce", "--figures", "\x1b[31mred\x1b[0m")),
     Case(("reproduce", "--figures", "[/]")),
+    # What the summary cannot show was refused when all had been done and saved.
+    Case(
+        (
+            *("train", "--n-features", "8", "--ratio", "0.25", "--probability", "1e-200", "--n-steps", "1"),
+            *("--batch-size", "1", "--n-held-out", "1", "--out", "new"),
+        )
+    ),
+    # As many dimensions as features: no interference, by which the predictions divided.
+    Case(
+        (
+            *("decode", "--n-features", "16", "--ratio", "1", "--probability", "0.1", "--n-samples", "2"),
+            *("--seconds", "0.05", "--decoders", "gated", "oamp"),
+        )
+    ),
 )

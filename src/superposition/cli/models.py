@@ -60,7 +60,7 @@ class Train(Sized):
 
     def run(self) -> int:
         """Trains, saves and prints a summary."""
-        from superposition import _checks
+        from superposition import _checks, theory
         from superposition._devices import device_of
         from superposition.training import TrainingConfig
         from superposition.training.ranks import Ranks, launched
@@ -74,6 +74,8 @@ class Train(Sized):
         wanted = device_of(self.device)
         cost = costs.of_training(self.n_features, self.width(), self.probability, config, self.n_held_out)
         cost.refuse(force=self.force, device=self.device)
+        # The summary shows it: what it refuses is refused before the work.
+        theory.symmetric_optimum(self.width() / self.n_features, self.probability)
         with launched(wanted) as device:
             return self._train(config, device, speaks=Ranks.current(device).is_first)
 
