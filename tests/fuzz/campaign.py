@@ -13,12 +13,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.execution import SECONDS
+from tests.fuzz.execution import SECONDS, patience
 from tests.fuzz.journal import Journal
 from tests.fuzz.oracle import signature
 
-# Seconds to wait for an answer of a worker; more than a case may take, because the worker itself should say so.
-_PATIENCE = SECONDS + 15
+# Seconds to wait for an answer of a worker beyond what a case may take: the worker itself should say so.
+_PATIENCE = 15
 _START = 300  # until the first case
 
 
@@ -61,14 +61,14 @@ class Lane:
         current: dict[str, Any] = {}
         while time.monotonic() < self._deadline:
             try:
-                line = lines.get(timeout=_PATIENCE if current else _START)
+                line = lines.get(timeout=patience() + _PATIENCE if current else _START)
             except queue.Empty:
                 line = ""
             if not line:
                 if not current:
                     raise RuntimeError("a worker ended without a case: see above")
                 what = "hang: the process had to be killed" if worker.poll() is None else "crash: the process died"
-                self._journal.add({**current, "exit": None, "seconds": _PATIENCE, "findings": [what]})
+                self._journal.add({**current, "exit": None, "seconds": SECONDS, "findings": [what]})
                 return False
             entry = json.loads(line)
             if "end" in entry:

@@ -27,7 +27,9 @@ class Cluster:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / "address").write_text(f"tcp://127.0.0.1:{self._port}")
         arguments = ["-m", "tests.sweeps.napping", "scheduler", str(self._port)]
-        self._scheduler = started(arguments, self._folder / "scheduler")
+        self._temporary = self._folder / "temporary-of-dask"
+        self._temporary.mkdir()
+        self._scheduler = started(arguments, self._folder / "scheduler", TMPDIR=str(self._temporary))
         self._nannies = self._start()
         return self
 
@@ -36,11 +38,12 @@ class Cluster:
             _end(running)
 
     def _start(self) -> Running:
-        address, temporary = f"tcp://127.0.0.1:{self._port}", str(self._folder / "temporary-of-dask")
+        address = f"tcp://127.0.0.1:{self._port}"
         options = ["--nthreads", "1", "--nworkers", "2", "--no-dashboard", "--memory-limit", "0"]
         return started(
-            ["-m", "distributed.cli.dask_worker", address, *options, "--local-directory", temporary],
+            ["-m", "distributed.cli.dask_worker", address, *options, "--local-directory", str(self._temporary)],
             self._folder / "workers",
+            TMPDIR=str(self._temporary),
         )
 
     def kill_nannies(self) -> None:

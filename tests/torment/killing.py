@@ -221,7 +221,7 @@ def _of_end(code: int | None, found: Round, log: Path) -> list[str]:
     last = found.kills[-1] if found.kills else ("", "", 0.0)
     expected = {0, 1}
     if last[0] == "driver":
-        expected |= {"SIGKILL": {-9}, "SIGTERM": {-15, 143}, "SIGINT": {130}}[last[1]]
+        expected |= {"SIGKILL": {-9}, "SIGTERM": {-15, 143, 130}, "SIGINT": {130}}[last[1]]
     problems = (
         [] if code in expected or (code == 2 and "already holds" in text) else [f"ended with {code} after {last}"]
     )
