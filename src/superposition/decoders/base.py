@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from superposition.decoders.certificates import DualCertificate, SupportCertificate
 
 
-# Of its variance: the square root of the largest noise of the theory.
-_MOST_NOISE = 1e200
+# Of its variance. Decoders compute in float32 too: squares of ten standard deviations, times what a read-out multiplies
+# them by, stay far below its largest number, 3e38.
+_MOST_NOISE = 1e30
 # In which decoders compute.
 _PRECISIONS = (torch.float32, torch.float64)
 
@@ -133,7 +134,7 @@ def check_same_size(encoder: Encoder, features: SparseFeatures) -> None:
 
 
 def check_noise(variance: float) -> float:
-    """Returns a variance of noise on hidden activations; raises ValueError unless it is one number in [0, 1e200]."""
+    """Returns a variance of noise on hidden activations; raises ValueError unless it is one number in [0, 1e30]."""
     finite = _checks.finite("noise_variance", variance, non_negative=True)
     return _checks.one("noise_variance", _checks.in_interval("noise_variance", finite, 0, _MOST_NOISE))
 
