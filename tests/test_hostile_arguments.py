@@ -12,7 +12,7 @@ import superposition
 from superposition import Estimate, compression, decoders, diagnostics, models, sensing, training
 from tests.hostile import library
 
-TIMEOUT = 600
+TIMEOUT = 1800
 ROOMS = sorted(library.ROOMS)
 # What reads and writes files has its own tests.
 ELSEWHERE = {"load", "load_with_features", "save"}

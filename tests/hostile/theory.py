@@ -8,7 +8,7 @@ from superposition.features import SparseFeatures, Uniform
 from tests.hostile.arguments import COUNTS, JUNK, LAWS, NOISES, PROBABILITIES, RATIOS
 from tests.hostile.attempts import faults, not_finite, of_points
 
-_SCALES = (1e-320, 1e-100, 0.5, 1.3, 1e50, 1e300)
+_SCALES = (1e-320, 1e-300, 1e-100, 0.5, 1.3, 1e50, 1e100, 1e300)
 _BIASES = (0.0, -1e-320, -0.45, 1e150, -1e150, 1e300)
 _Z = (0.0, 1e-320, -1e-160, 0.6, -3.0, 1e150, -1e150, 1e300)
 _FEW_LAWS = (None, Uniform(0, 1e100))
@@ -77,7 +77,7 @@ TABLE = {
     "optimal_relu": (_some(NOISES, PROBABILITIES, LAWS), _NOISE, NP, ()),
     "oracle_support_loss": (_some(NOISES, PROBABILITIES, LAWS), _NOISE, NP, ()),
     "relu_loss": (
-        _some(_SCALES, _BIASES, NOISES, PROBABILITIES, LAWS),
+        _some(_SCALES, _BIASES, NOISES, PROBABILITIES, LAWS, count=400),
         {"scale": 1.0, "bias": 0.0, **_NOISE},
         {"scale": JUNK, "bias": JUNK, **NP},
         (),

@@ -13,7 +13,7 @@ from superposition.features import Exponential, Uniform
 from tests.hostile.theory import TABLE
 
 FUNCTIONS = sorted(name for name in theory.__all__ if isfunction(getattr(theory, name)))
-TIMEOUT = 600
+TIMEOUT = 1800
 
 
 @pytest.fixture(scope="module")

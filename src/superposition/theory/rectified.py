@@ -13,8 +13,10 @@ from superposition.features import Law
 from superposition.features.smoothing import normal_density, standardised
 from superposition.theory.shapes import broadcast, law_or_default, plain
 
-# The squares of σ, b and a σ are numbers of float64, as are those of a u for every law.
-_LEAST_SCALE, _MOST_SCALE, _MOST = 1e-100, 1e50, 1e150
+# Of σ, b, a σ and a u, whose squares are numbers of float64; its square, of b/a, which has none.
+_MOST = 1e150
+# A density below it is that of nowhere.
+_NO_DENSITY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ class Problem:
         on = self.law.smoothed(threshold, self.noise_std)
         silent = self.law.silent_second_moment(threshold, self.noise_std)
         distorted = self.law.distortion(1 - scale, bias, threshold, self.noise_std)
-        return silent + distorted + s * (s * on.active - (2 - scale) * on.density_u + bias * on.density)
+        # The density is never quite 0, and a bias may be of any size.
+        density = np.where(on.density > _NO_DENSITY, on.density, 0.0)
+        return silent + distorted + s * (s * on.active - (2 - scale) * on.density_u + bias * density)
 
 
 def relu_loss(
@@ -114,9 +118,9 @@ def relu_loss(
     """Mean-field loss per feature, E (x − ReLU(a(x + ν) + b))² with ν ~ N(0, σ²) (exact given Gaussian ν).
 
     Args:
-        scale: Diagonal a of W, in [1e-100, 1e50].
+        scale: Diagonal a of W, > 0; a σ and a times the largest value of the law at most 1e150, |b|/a at most 1e300.
         bias: b in [−1e150, 1e150], with the mean of the interference absorbed; in feature units.
-        noise_std: σ in [0, 1e150], standard deviation of the interference ν, in feature units; a σ at most 1e150.
+        noise_std: σ in [0, 1e150], standard deviation of the interference ν, in feature units.
         probability: Probability of being active, in (0, 1].
         law: Law of active values; Uniform() if not given.
 
@@ -134,10 +138,15 @@ def relu_loss(
     a = _checks.finite("scale", scale)
     if not (a > 0).all():
         raise ValueError(f"`scale` must be positive, got {float(a.min()):g}: the mean-field form needs a > 0")
-    _checks.in_interval("scale", a, _LEAST_SCALE, _MOST_SCALE)
+    law = law_or_default(law)
     b = _checks.in_interval("bias", _checks.finite("bias", bias), -_MOST, _MOST)
     sigma = _checks.in_interval("noise_std", _checks.finite("noise_std", noise_std, non_negative=True), 0, _MOST)
     a, b, sigma, p = broadcast(scale=a, bias=b, noise_std=sigma, probability=_checks.probability(probability))
-    _checks.in_interval("scale times noise_std", a * sigma, 0, _MOST)
-    loss = Problem(sigma.ravel(), p.ravel(), law_or_default(law)).loss(a.ravel(), b.ravel())
+    with np.errstate(over="ignore"):
+        derived = {"scale times noise_std": a * sigma, "scale times the largest value": a * law.support[1]}
+        threshold = b / a
+    for name, value in derived.items():
+        _checks.in_interval(name, value, 0, _MOST)
+    _checks.in_interval("bias over scale", threshold, -(_MOST**2), _MOST**2)
+    loss = Problem(sigma.ravel(), p.ravel(), law).loss(a.ravel(), b.ravel())
     return plain(loss.reshape(a.shape))

@@ -13,6 +13,9 @@ from superposition.features.laws.base import Law, magnitude, parameter
 from superposition.features.laws.panels import Density
 from superposition.features.laws.tilted import Tilted
 
+# A kink or a width beyond it, in units of the scale, is as far as any.
+_FARTHEST = 1e290
+
 
 class _Decaying(Law):
     """A law on the half-line of one scale: its panels are those of the law of scale 1, multiplied."""
@@ -41,7 +44,9 @@ class _Decaying(Law):
         return self.scale * values, weights
 
     def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
-        values, weights = self._unit.panels(kink / self.scale, width / self.scale)
+        with np.errstate(over="ignore"):
+            kink, width = (np.clip(x / self.scale, -_FARTHEST, _FARTHEST) for x in (kink, width))
+        values, weights = self._unit.panels(kink, width)
         return self.scale * values, weights
 
 
