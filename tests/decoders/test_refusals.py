@@ -85,3 +85,11 @@ def test_weights_changed_from_outside_change_nothing():
     assert float(encoder.column_norms()[0]) == 1.0
     hidden = torch.tensor([[1.0, 0.0, 0.0, 0.0]])
     assert decoder(hidden, encoder, SparseFeatures(4, 0.5)).features[0, 0] == 1.0
+
+
+@pytest.mark.parametrize("decoder", [AMP(), OAMP()], ids=lambda decoder: decoder.name)
+def test_features_whose_variance_the_type_cannot_hold_are_refused(decoder):
+    rare = SparseFeatures(16, 1e-40)
+    with pytest.raises(ValueError, match=r"^`features` must have variances of at least 1e-31"):
+        decoder(torch.zeros(2, 8), RUG, rare)
+    assert decoder(torch.zeros(2, 8, dtype=torch.float64), RUG, rare).features.isfinite().all()

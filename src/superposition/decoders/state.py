@@ -4,6 +4,7 @@ import abc
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,6 +26,16 @@ _REASONS = (
     "it was still changing at the last step",
     "its activations left the range of their type: use another unit, or float64",
 )
+
+
+def _check_range(features: SparseFeatures, dtype: torch.dtype) -> None:
+    """Raises ValueError if the noise estimates, variances of features and less, would leave the type."""
+    least = torch.finfo(dtype).tiny / torch.finfo(dtype).eps
+    if (variance := float(np.min(features.variance))) < least:
+        raise ValueError(
+            f"`features` must have variances of at least {least:.0e} to be decoded in {dtype}, got {variance:.3g}: "
+            "take a larger probability, or float64"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +66,7 @@ class MessagePassing(Decoder):
     def decode(self, hidden: Tensor, encoder: Encoder, features: SparseFeatures) -> Decoded:
         """Decodes a batch, so many samples at a time as fit a core's cache."""
         self.check(encoder, features)
+        _check_range(features, hidden.dtype)
         entries = _BLOCK if encoder.is_tight else _DENSE_BLOCK
         size = max(1, entries // encoder.n_features)
         progress = [self.run(part, encoder, features) for part in torch.split(hidden, size)]
