@@ -105,3 +105,30 @@ def test_other_threads_hold_nothing_back():
     thread.start()
     thread.join()
     assert seen == [(None, signal.getsignal(signal.SIGINT))]
+
+
+class Pressed:
+    """Something in whose destructor Ctrl-C is pressed."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_one_that_python_drops_comes_again(capsys):
+    """Python prints what a destructor raises, and goes on."""
+    reached = []
+
+    def block():
+        pressed = Pressed()
+        del pressed
+        reached.append(state.arrived)
+        time.sleep(5)
+        reached.append("the end")
+
+    with answered_interrupts() as state:
+        with pytest.raises(KeyboardInterrupt):
+            block()
+        assert state.arrived
+        time.sleep(0.2)  # the watcher would have ended the process, had it counted two
+    assert reached == [False]
+    assert capsys.readouterr().err == ""

@@ -18,6 +18,8 @@ from superposition._text import complain
 _INTERRUPTED = 130
 # How long a Ctrl-C may go unanswered, because a library is in one long call or because closing takes its time.
 _PATIENCE_SECONDS = 20.0
+# When a Ctrl-C that was dropped comes again: the callback in which it came has ended by then.
+_AGAIN_SECONDS = 0.02
 
 _Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -88,8 +90,9 @@ def deferred_signals() -> Iterator[Deferred]:
 def answered_interrupts(then: _Handler = signal.default_int_handler) -> Iterator[Interrupts]:
     """Answers Ctrl-C within the block, whatever goes on there.
 
-    The first is a KeyboardInterrupt. A second ends the process at once; so does a first after which the block has not
-    been left in 20 seconds, unless it is held back. Where Ctrl-C is ignored, or has another handler, nothing changes.
+    The first is a KeyboardInterrupt, raised once more where Python drops it, as in a destructor. A second ends the
+    process at once; so does a first after which the block has not been left in 20 seconds, unless it is held back.
+    Where Ctrl-C is ignored, or has another handler, nothing changes.
 
     Args:
         then: The handler of SIGINT after the block.
@@ -115,13 +118,39 @@ def answered_interrupts(then: _Handler = signal.default_int_handler) -> Iterator
     before = signal.set_wakeup_fd(pythons.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGINT, interrupt)
     try:
-        yield state
+        with _never_dropped(state):
+            yield state
     finally:
         signal.signal(signal.SIGINT, then)
         signal.set_wakeup_fd(before)
         pythons.close()
         watcher.join()
         ours.close()
+
+
+@contextlib.contextmanager
+def _never_dropped(state: Interrupts) -> Iterator[None]:
+    """Raises a KeyboardInterrupt again that came in a destructor or a callback, where Python drops what is raised."""
+    before, threads = sys.unraisablehook, list[threading.Timer]()
+
+    def again(what: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(what.exc_value, KeyboardInterrupt):
+            before(what)
+            return
+        state.arrived = False
+        state.expected += 1
+        threads.append(threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (main, signal.SIGINT)))
+        threads[-1].daemon = True
+        threads[-1].start()
+
+    main = threading.get_ident()
+    sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for thread in threads:
+            thread.cancel()
 
 
 def _watch(signals: socket.socket, state: Interrupts) -> None:

@@ -31,12 +31,14 @@ def findings(case: Case, outcome: Outcome, here: Path) -> list[str]:
             found.append(f"traceback: {stream.strip().splitlines()[-1]}")
     found += [f"warning: {each}" for each in dict.fromkeys(outcome.warnings)]
     if not case.command.startswith("library:"):
-        found += _of_messages(outcome)
+        found += _of_messages(outcome, forced=any(name == "FORCE_COLOR" for name, _ in case.environment))
     return found + _of_files(case, outcome, here)
 
 
-def _of_messages(outcome: Outcome) -> list[str]:
-    lines = [line for line in outcome.stderr.splitlines() if line.strip()]
+def _of_messages(outcome: Outcome, *, forced: bool) -> list[str]:
+    # Of FORCE_COLOR and the like: colours, and the cursor that progress hides. A message holds none.
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", outcome.stderr) if forced else outcome.stderr
+    lines = [line for line in plain.splitlines() if line.strip()]
     messages = [line for line in lines if line.startswith(_PREFIX)]
     strange = [line for line in lines if line not in messages and _FOREIGN.search(line)]
     found = [f"unexpected: {line}" for line in messages if line.startswith(f"{_PREFIX}unexpected")]
@@ -102,5 +104,5 @@ def _within(path: Path, place: Path) -> bool:
 
 def signature(case: Case, finding: str) -> str:
     """Returns a finding without what differs from case to case, to count equal ones."""
-    plain = re.sub(r"/[^\s:'\"]*|0x[0-9a-f]+|\d+", "#", finding)
-    return f"{case.command}: {re.sub(r'(#[^#]{0,3}){3,}', '#', plain)[:140]}"
+    plain = re.sub(r"/[^\s:'\"]*|0x[0-9a-f]+|\d+", "#", finding[:1000])
+    return f"{case.command}: {plain[:140]}"

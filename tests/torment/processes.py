@@ -77,8 +77,12 @@ def forked(run: Callable[[], int], log: Path) -> Running:
         code = run()
     except SystemExit as stop:
         code = int(stop.code or 0)
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if isinstance(error, KeyboardInterrupt) and not any("/superposition/" in frame.filename for frame in frames):
+            code = 130  # before the program began
+        else:
+            traceback.print_exc()
     finally:
         with contextlib.suppress(BaseException):
             sys.stdout.flush()

@@ -44,3 +44,14 @@ def test_the_comparison_sees_losses_other_bits_and_litter(tmp_path):
         *("lost: weights.safetensors", "litter: .lock", "litter: .x.part", "other bits: done/record.json")
     ]
     assert "litter: work" in _compared(straight, content(killed), clean=False)
+
+
+def test_the_comparison_knows_the_one_exception():
+    """Cells of a batch that was killed too often are measured one by one, and say so."""
+
+    def cell(together, loss):
+        return {"done/m/k/record.json": {"row": {"loss": loss}, "provenance": {"together": together}}}
+
+    assert _compared(cell(3, 1.0), cell(1, 2.0), clean=True) == []
+    assert _compared(cell(3, 1.0), cell(3, 2.0), clean=True) == ["other bits: done/m/k/record.json"]
+    assert _compared(cell(1, 1.0), cell(1, 2.0), clean=True) == ["other bits: done/m/k/record.json"]

@@ -46,6 +46,8 @@ def read_tensors(path: Path, what: str) -> "tuple[dict[str, Tensor], dict[str, s
         with safetensors.safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no dict)
             return tensors, file.metadata() or {}
+    except MemoryError:
+        raise ValueError(f"{path} is larger than memory: it is no {what} of ours, or needs another machine") from None
     except (safetensors.SafetensorError, OSError, KeyError, RuntimeError, TypeError, AttributeError) as error:
         # AttributeError: a type that this version of torch has not.
         raise ValueError(f"{path} is damaged or no safetensors file ({error}): restore it or make it anew") from None

@@ -4,13 +4,13 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 from typing import final
 
 from superposition import _checks
 from superposition._devices import device_of
 from superposition.sweeps.executors.cluster import ClusterExecutor, Connection, client_of, cluster_of
 from superposition.sweeps.executors.crew import Crew
+from superposition.sweeps.executors.scratch import scratch
 from superposition.sweeps.executors.security import (
     check_dashboard,
     dashboard_of,
@@ -59,7 +59,7 @@ class LocalWorkers(ClusterExecutor):
         environments = self.environments(unit.device)
         security = temporary_security()
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(TemporaryDirectory(prefix="superposition-", ignore_cleanup_errors=True))
+            folder = stack.enter_context(scratch())
             # A worker that does not beat while the machine sleeps is not dead; one that is dead is seen to be.
             settings = {"distributed.scheduler.worker-ttl": None, "temporary-directory": folder}
             stack.enter_context(dask.config.set(settings))
