@@ -222,10 +222,9 @@ class _Side:
         a, b = self.a - 1, self.b - 1
         if a > 0 and b > 0:
             # Around the mode, where the terms of first order are zero: large a and b do not cancel.
-            mode = a / (a + b)
+            mode, rest = a / (a + b), b / (a + b)
             exponent = (a + b) * (
-                mode * _log_excess(x / mode, (x - mode) / mode)
-                + (1 - mode) * _log_excess((1 - x) / (1 - mode), (mode - x) / (1 - mode))
+                mode * _log_excess(x / mode, (x - mode) / mode) + rest * _log_excess((1 - x) / rest, (mode - x) / rest)
             )
         else:
             exponent = xlogy(a, x) + xlog1py(b, -x)
