@@ -82,8 +82,9 @@ class Lane:
 
 
 def _read(stream: Any, lines: "queue.SimpleQueue[str]") -> None:
-    for line in stream:
-        lines.put(line)
+    with stream:
+        for line in stream:
+            lines.put(line)
     lines.put("")
 
 
