@@ -39,4 +39,13 @@ REGRESSIONS = (
             *("--seconds", "0.05", "--decoders", "gated", "oamp"),
         )
     ),
+    # Out of range for the theory, and for decoders too.
+    Case(
+        (
+            *("decode", "--n-features", "16", "--n-hidden", "1", "--probability", "1e-200", "--n-samples", "2"),
+            *("--seconds", "0.01", "--decoders", "oamp"),
+        )
+    ),
+    # No answer of ours: a file that is larger than memory.
+    Case(("library:resume", "unfinished"), ("unfinished",), (("sparse", _CHECKPOINT, 1 << 32),)),
 )

@@ -61,6 +61,10 @@ class Decode(Narrowed):
         noise = float(_checks.finite("noise", self.noise, non_negative=True)) ** 2
         if not self.decoders:
             raise ValueError("`decoders` must have at least one name")
+        # Before the work, because what the theory refuses is refused.
+        ratio = encoder.n_hidden / encoder.n_features
+        ensemble: Literal["gaussian", "orthogonal"] = "orthogonal" if encoder.is_tight else "gaussian"
+        least = theory.replica_mmse(ratio, self.probability, noise, ensemble=ensemble)
         decoders = [
             fit_decoder(self._decoder(name, encoder, noise), encoder, features, noise_variance=noise, seed=self.seed)
             for name in self.decoders
@@ -68,7 +72,6 @@ class Decode(Narrowed):
         found = compare_decoders(
             encoder, features, decoders, self.n_samples, noise_variance=noise, seconds=self.seconds, seed=self.seed + 1
         )
-        ratio = encoder.n_hidden / encoder.n_features
         table = new_table(
             "decoder", "loss per feature", "theory", "ms a sample", "samples", "converged",
             title=f"Decoders of {self.model or self.encoder}, n = {encoder.n_features}, n_hidden = {encoder.n_hidden}, "
@@ -83,8 +86,6 @@ class Decode(Narrowed):
                 str(result.loss.count),
                 f"{result.converged:.0%}",
             )
-        ensemble: Literal["gaussian", "orthogonal"] = "orthogonal" if encoder.is_tight else "gaussian"
-        least = theory.replica_mmse(ratio, self.probability, noise, ensemble=ensemble)
         lines = [
             f"least loss of any decoder, {ensemble} encoders, n → ∞: {least.loss:.5g}",
             f"which message passing reaches: {'no' if least.hard else 'yes'}; "
