@@ -79,7 +79,7 @@ def forked(run: Callable[[], int], log: Path) -> Running:
         code = int(stop.code or 0)
     except BaseException as error:
         frames = traceback.extract_tb(error.__traceback__)
-        if isinstance(error, KeyboardInterrupt) and not any("/superposition/" in frame.filename for frame in frames):
+        if isinstance(error, KeyboardInterrupt) and not any(frame.name == "main" for frame in frames):
             code = 130  # before the program began
         else:
             traceback.print_exc()

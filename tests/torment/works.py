@@ -89,6 +89,7 @@ WORKS = (
 
 def prepare() -> None:
     """Makes this process, and its forks, write checkpoints often and reproduce the smallest of figures."""
+    import superposition.cli.program  # noqa: F401  (in a fork it would load outside the program's answer to Ctrl-C)
     from superposition.figures.presets import PRESETS, QUICK
     from superposition.training import loop
 
