@@ -4,7 +4,6 @@ import asyncio
 import re
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from distributed.comm import connect
 from superposition._progress import Display
 from superposition.sweeps import LocalWorkers, Plan, Store, Sweep
 from tests.sweeps.napping import naps
+from tests.sweeps.waiting import until
 
 ROOT = Path(__file__).parents[2]
 LOOPBACK = ("127.0.0.1", "::1")
@@ -50,13 +50,6 @@ def answers(port, protocol, **options):
     except (TimeoutError, OSError):
         return False
     return reply["type"] in ("Scheduler", "Worker")
-
-
-def until(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -19,15 +19,9 @@ from superposition.sweeps import Cell, ClusterLostError, LocalWorkers, Sweep, ru
 from superposition.sweeps.cell import BatchCell
 from superposition.sweeps.executors import crew
 from tests.sweeps.napping import naps
+from tests.sweeps.waiting import until
 
 ROOT = Path(__file__).parents[2]
-
-
-def until(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ _END_SECONDS = 2.0
 
 
 @dataclass
-class Place:
+class Seat:
     """One worker's place: the process that holds it, and how it has fared.
 
     Attributes:
@@ -70,7 +70,7 @@ class Crew:
 
     def __init__(self, work: Mapping[str, Any], environments: Sequence[Mapping[str, str]]) -> None:
         self._work = work
-        self._places = [Place(environment) for environment in environments]
+        self._places = [Seat(environment) for environment in environments]
         self._last_seen = time.monotonic()
         self._reason = "they do not answer"
 
@@ -101,7 +101,7 @@ class Crew:
         elif now - self._last_seen > _ABSENT_SECONDS or all(each.failed_starts >= _STARTS for each in self._places):
             raise ClusterLostError(f"no worker can be started ({self._reason}): the same command goes on")
 
-    def _bury(self, place: Place, now: float) -> None:
+    def _bury(self, place: Seat, now: float) -> None:
         """Takes note of how a process ended."""
         reason = place.reason()
         if place.at_work or reason == worker.AT_WORK:
@@ -112,7 +112,7 @@ class Crew:
         place.close()
         place.process, place.at_work = None, False
 
-    def _start(self, index: int, place: Place) -> None:
+    def _start(self, index: int, place: Seat) -> None:
         place.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         try:
             with _deaf():
