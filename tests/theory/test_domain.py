@@ -69,6 +69,16 @@ def test_limit_of_no_capacity(law, probability, ratio):
     np.testing.assert_allclose([found.optimum.loss, -found.ratio], v, rtol=1e-9)
 
 
+@pytest.mark.parametrize("probability", [1e-15, 1e-5, 0.045])
+def test_price_of_capacity_has_no_steps_where_rectifying_begins_to_gain(probability):
+    """The uniform law has one minimum at every r: losses that are the same within rounding must not choose another."""
+    ratio = np.geomspace(probability * 1e-3, min(probability * 1e2, 0.9), 4001)
+    price = -theory.loss_gradients(ratio, probability).ratio
+    # What rectifying gains has the factor exp(−t²/2), t² ∝ 1/r: its logarithm's slope in log r is t²/2 ≤ 14²/2.
+    step = np.log(ratio[1] / ratio[0])
+    assert np.abs(np.diff(np.log(price))).max() < 14**2 / 2 * step
+
+
 @pytest.mark.parametrize(("ratio", "probability"), [(0.25, 1e-14), (0.9, 1e-14), (1e-9, 0.3), (0.5, 0.999)])
 def test_naive_twin_gradients_are_differences(ratio, probability):
     found = theory.loss_gradients(ratio, probability)

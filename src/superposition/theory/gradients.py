@@ -37,8 +37,8 @@ def loss_gradients(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | 
     At the optimum the loss does not change with a and b to first order, so only the explicit dependence
     counts: dL/dr = −(v/r²) ∂L/∂σ² and dL/dp = L_on − L_off + (1/r − 1) v′(p) ∂L/∂σ², v = Var x.
 
-    Where the ReLU gains less than rounding over the best affine decoder the derivatives are those of the latter; where
-    it begins to, dL/dr is uncertain by some 1%.
+    Where two minima have the same loss within rounding (1e-14 of it), one of them that of the best affine decoder, the
+    derivatives are those of the latter.
 
     Args:
         ratio: n_hidden / n_features, in [1e-100, 1).

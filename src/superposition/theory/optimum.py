@@ -24,8 +24,8 @@ _TOLERANCES = {"xatol": 1e-10, "xrtol": 1e-10}
 LEAST_PROBABILITY = 1e-15
 # Its square is a number of float64.
 _MOST_NOISE = 1e150
-# Of two losses, relative: no difference.
-_SAME = 1e-15
+# Of two losses, relative: no difference. Each is a sum of six terms, products of up to five factors good to 2 ulp.
+_SAME = 1e-14
 _CHUNK = 2048
 
 
@@ -145,10 +145,12 @@ def _optimise(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
         other = solve(several, last[several])
         _keep_better(best, several, other)
     affine = _affine(problem)
-    # What rectifying gains within rounding says nothing of a and b, on which derivatives of the loss depend.
-    alike = affine[0] <= best[0] * (1 + _SAME)
+    # Derivatives depend on a and b, of which two losses that are the same within rounding say nothing. Where the loss
+    # still falls at the scan's end it has a minimum beyond, the affine one, taken then; else it has none there.
+    beyond = slopes[:, -1] < 0
+    alike = affine[0] <= best[0] * np.where(beyond, 1 + _SAME, 1 - _SAME)
     loss, scale, bias = (np.where(alike, theirs, mine) for mine, theirs in zip(best, affine, strict=True))
-    return loss, scale, bias
+    return np.minimum(loss, affine[0]), scale, bias
 
 
 def _affine(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
