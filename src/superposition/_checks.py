@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+# Of what the mean-field theory predicts: below it the slopes at the optimum are differences that float64 does not
+# resolve.
+LEAST_PROBABILITY = 1e-15
 
 # Of a count of anything: what fits the index types of all libraries.
 _LARGEST = 2**31 - 1

@@ -192,7 +192,7 @@ _ENVIRONMENT = {
     "PYTHONUTF8": ["0"],
     "HOME": ["", "/nonexistent", "/dev/null"],
     "TMPDIR": ["/nonexistent", ""],
-    "MPLBACKEND": ["agg", "svg"],
+    "MPLBACKEND": ["agg", "svg", "nonsense", ""],
     "MPLCONFIGDIR": ["/dev/null", "/nonexistent/x"],
     "SUPERPOSITION_TRACEBACK": ["", "0", "x"],
     "GOMP_SPINCOUNT": ["0", "100"],

@@ -20,14 +20,9 @@ from tests.fuzz.library import BY_NAME
 from tests.fuzz.oracle import findings
 from tests.fuzz.sandbox import differences, sandbox, snapshot
 
-SECONDS = 30
+SECONDS = 30  # that a case may take, on a machine that does nothing else
 # Which Python shows by default to the developer of the code alone.
 _SILENT = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
-
-
-def patience() -> float:
-    """Returns how long a case may take now: 30 s, and longer where others want the processors too."""
-    return SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Overtime(BaseException):
@@ -85,14 +80,14 @@ class Runner:
         """Returns what became of a case."""
         outcome = Outcome()
         with sandbox(case, self._root) as here:
-            before, limit = snapshot(self._root), patience()
+            before = snapshot(self._root)
             started = time.monotonic()
             if case.apart and not case.command.startswith("library:") and not _unspeakable(case):
-                self._apart(case, here, outcome, limit)
+                self._apart(case, here, outcome)
             else:
-                self._here(case, here, outcome, limit)
+                self._here(case, here, outcome)
             outcome.seconds = time.monotonic() - started
-            if outcome.seconds > limit:
+            if outcome.seconds > SECONDS:
                 outcome.exit_code = None
             outcome.changes = differences(before, snapshot(self._root))
             outcome.findings = findings(case, outcome, here)
@@ -107,7 +102,7 @@ class Runner:
             **dict(case.environment),
         }
 
-    def _apart(self, case: Case, here: Path, outcome: Outcome, limit: float) -> None:
+    def _apart(self, case: Case, here: Path, outcome: Outcome) -> None:
         command = [sys.executable, "-m", "superposition", *case.arguments]
         process = subprocess.Popen(
             [name.encode("utf-8", "surrogateescape") for name in command],
@@ -119,7 +114,7 @@ class Runner:
             start_new_session=True,
         )
         try:
-            stdout, stderr = process.communicate(timeout=limit)
+            stdout, stderr = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             stdout, stderr = process.communicate()
@@ -127,7 +122,7 @@ class Runner:
             outcome.exit_code = process.returncode
         outcome.stdout, outcome.stderr = (text.decode("utf-8", "replace") for text in (stdout, stderr))
 
-    def _here(self, case: Case, here: Path, outcome: Outcome, limit: float) -> None:
+    def _here(self, case: Case, here: Path, outcome: Outcome) -> None:
         folder, environment = Path.cwd(), dict(os.environ)
         handler = signal.signal(signal.SIGALRM, _overtime)
         os.chdir(here)
@@ -137,7 +132,7 @@ class Runner:
             with warnings.catch_warnings(record=True) as seen, self._capture(outcome):
                 warnings.simplefilter("always")
                 # A second one, for whoever takes the first for an error of his own.
-                signal.setitimer(signal.ITIMER_REAL, limit, 1)
+                signal.setitimer(signal.ITIMER_REAL, SECONDS, 1)
                 try:
                     _call(case, outcome)
                 finally:

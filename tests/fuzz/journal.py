@@ -1,6 +1,7 @@
 """A journal of JSON lines: what was done, so that a later call goes on."""
 
 import json
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -32,3 +33,11 @@ class Journal:
         """Appends a line."""
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+
+def commit() -> str:
+    """Returns what is checked out, marked if files of it differ, or "unknown" outside of a repository."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=10"], capture_output=True, text=True, check=False
+    )
+    return described.stdout.strip() or "unknown"

@@ -4,7 +4,7 @@ import pytest
 
 from tests.fuzz.campaign import campaign
 from tests.fuzz.case import Case, Outcome
-from tests.fuzz.journal import Journal
+from tests.fuzz.journal import Journal, commit
 from tests.fuzz.numbered import REGRESSED, case_of
 from tests.fuzz.options import COMMANDS, options_of
 from tests.fuzz.oracle import findings
@@ -24,6 +24,20 @@ def test_a_short_run_finds_nothing_and_goes_on_where_it_ended(tmp_path, monkeypa
     assert both[: len(first)] == first
     assert [entry["case"] for entry in both] == list(range(CASES))
     assert {entry["exit"] for entry in both} >= {0, 2}
+
+
+def test_findings_stay_in_the_journal_and_their_cases_are_run_again_after_a_change(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    journal = Journal(tmp_path / "seed-0.jsonl")
+    before = {"case": 0, "command": "x", "forged": False, "apart": False, "source": "", "exit": 1, "seconds": 0.0}
+    journal.add({**before, "findings": ["escaped: KeyError"], "commit": "another"})
+    assert campaign(tmp_path, 0, 600, cases=1) == 0, capsys.readouterr().out
+    assert [entry["findings"] for entry in journal.lines()] == [["escaped: KeyError"], []]
+    assert "1 cases with findings were mended" in capsys.readouterr().out
+    # But not on the same commit: it would find the same.
+    journal.add({**before, "findings": ["escaped: KeyError"], "commit": commit()})
+    assert campaign(tmp_path, 0, 600, cases=1) == 1
+    assert len(journal.lines()) == 3
 
 
 def test_what_was_found_once_is_not_found_again(tmp_path, monkeypatch, capsys):

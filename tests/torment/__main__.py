@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz.journal import Journal
+from tests.fuzz.journal import Journal, commit
 
 
 def _main() -> int:
@@ -31,7 +31,9 @@ def _main() -> int:
     if given.round is not None:
         print(tormentor(given.seed, given.round, works))
         return 0
-    done = {entry["round"]: entry for entry in journal.lines()}
+    lines = {entry["round"]: entry for entry in journal.lines()}
+    # A round with findings is done again after a change; its first line stays.
+    done = {number: each for number, each in lines.items() if not each["findings"] or each["commit"] == commit()}
     until = time.monotonic() + given.budget
     for number in itertools.count():
         if time.monotonic() > until or sum(len(entry["kills"]) for entry in done.values()) >= given.kills:
@@ -40,7 +42,8 @@ def _main() -> int:
             continue
         found = tormentor(given.seed, number, works)
         done[number] = {"round": number, "work": found.work, "kills": found.kills, "findings": found.findings}
-        journal.add({**done[number], "fresh": found.fresh})
+        done[number] |= {"fresh": found.fresh, "commit": commit()}
+        journal.add(done[number])
         if found.findings:
             print(f"round {number}: {found}", flush=True)
     return _summarise(list(done.values()))
@@ -51,6 +54,7 @@ def _summarise(entries: list[dict]) -> int:
     print(f"{len(entries)} rounds, {kills.total()} kills")
     for (work, victim, kind), count in sorted(kills.items()):
         print(f"  {work:10} {victim:7} {kind:8} {count:5}")
+    print("commits:", dict(Counter(entry["commit"] for entry in entries)))
     findings = Counter(finding for entry in entries for finding in entry["findings"])
     print(f"{findings.total()} findings")
     for finding, count in findings.most_common(40):

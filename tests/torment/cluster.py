@@ -46,6 +46,14 @@ class Cluster:
             TMPDIR=str(self._temporary),
         )
 
+    def restart_nannies(self) -> None:
+        """Starts the nannies again if they are gone, as they are after deaths of workers that they take for their own.
+
+        A sweep waits for workers of a foreign cluster for as long as there are none.
+        """
+        if self._nannies.ended() is not None:
+            self._nannies = self._start()
+
     def kill_nannies(self) -> None:
         """Kills the process of the nannies, with which their workers end, and starts another."""
         _end(self._nannies)

@@ -136,6 +136,13 @@ class Victims:
     cluster: Cluster | None
     kinds: tuple[str, ...]
 
+    def wait(self, until: float) -> int | None:
+        """Waits for the driver, as it does, and sees that its cluster has workers."""
+        while (code := self.driver.wait(min(until, time.monotonic() + 1))) is None and time.monotonic() < until:
+            if self.cluster is not None:
+                self.cluster.restart_nannies()
+        return code
+
     def kill(self, victim: str, kind: signal.Signals, moments: random.Random) -> bool:
         """Sends a signal; returns whether there was somebody."""
         with contextlib.suppress(ProcessLookupError):
@@ -162,13 +169,13 @@ def _torment(victims: Victims, moments: random.Random, seconds: float, found: Ro
         kind = moments.choice(_SIGNALS) if victim == "driver" else signal.SIGKILL
         if found.fresh:
             moment += moments.uniform(0, 3)  # the imports
-        if (code := driver.wait(time.monotonic() + moment)) is not None:
+        if (code := victims.wait(time.monotonic() + moment)) is not None:
             return code
         if victims.kill(victim, kind, moments):
             found.kills.append((victim, kind.name, round(moment, 3)))
             if victim == "driver":
                 break
-    code = driver.wait(until)
+    code = victims.wait(until)
     if code is None:
         found.findings.append(f"hang: {found.kills[-1:]}")
         with contextlib.suppress(ProcessLookupError):

@@ -83,7 +83,7 @@ WORKS = (
     Work("sweep", _sweep, _sweep, _never, weight=5),
     Work("reproduce", _reproduce, _reproduce, _never, weight=2),
     Work("workers", _workers, _workers, _never, victims=("driver", "worker", "worker"), weight=3, like="sweep"),
-    Work("remote", _remote, _remote, _never, victims=("driver", "worker", "nanny"), weight=1, like="sweep"),
+    Work("remote", _remote, _remote, _never, victims=("driver", "worker", "nanny"), weight=2, like="sweep"),
 )
 
 

@@ -42,6 +42,8 @@ def _run(arguments: list[str]) -> int:
     # Read when torch loads. Threads that spin for long while they wait make a step up to ten times slower as
     # soon as another process wants a core; threads that never spin make a small step three times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # Read when Matplotlib loads, which refuses what it does not know; pictures go to files, whatever shows others.
+    os.environ["MPLBACKEND"] = "agg"
     # Here and not at the top of the file: Ctrl-C is answered while it loads.
     from superposition.cli.program import run
 

@@ -47,7 +47,7 @@ class TrainedCell(BatchCell):
     Args:
         n_features: Number of features.
         n_hidden: Width of the bottleneck, in [1, n_features].
-        probability: Probability that a feature is active.
+        probability: Probability that a feature is active, in [1e-15, 1].
         protocol: Training protocol; "paper" starts at the initialization of torch.nn.Linear.
         n_steps: Steps of the default protocol (the most steps of the paper's), its own number if not given.
         n_held_out: Samples behind the held-out loss.
@@ -91,7 +91,7 @@ class TrainedCell(BatchCell):
         plain = {
             "n_features": n,
             "n_hidden": _checks.hidden_width(self.n_hidden, n),
-            "probability": float(_checks.probability(self.probability)),
+            "probability": float(_checks.in_interval("probability", self.probability, _checks.LEAST_PROBABILITY, 1)),
             "n_held_out": _checks.whole_number("n_held_out", self.n_held_out),
             "seed": _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1),
             "relative_importance": float(

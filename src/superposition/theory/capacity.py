@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from superposition import _checks
-from superposition._checks import FloatArray
+from superposition._checks import LEAST_PROBABILITY, FloatArray
 from superposition.features import Law, SparseFeatures
 from superposition.theory.demand import Demand
 from superposition.theory.multiplier import Groups, Sharing
-from superposition.theory.optimum import LEAST_PROBABILITY, optimal_relu
+from superposition.theory.optimum import optimal_relu
 from superposition.theory.programme import best_shares
 
 # Shares of that many classes at most are compared by their true loss; of more, one rounding is taken.

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from superposition import _checks
+from superposition._checks import LEAST_PROBABILITY
 from superposition.features import Law
 from superposition.theory.linear import LEAST_RATIO, noisy_ratio, zero_ratio_loss
-from superposition.theory.optimum import LEAST_PROBABILITY, Optimum, symmetric_optimum
+from superposition.theory.optimum import Optimum, symmetric_optimum
 from superposition.theory.rectified import Problem
 from superposition.theory.shapes import broadcast, law_or_default, plain
 

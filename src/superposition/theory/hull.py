@@ -11,11 +11,11 @@ from scipy.interpolate import CubicHermiteSpline
 from scipy.special import expit, logit
 
 from superposition import _checks
-from superposition._checks import FloatArray
+from superposition._checks import LEAST_PROBABILITY, FloatArray
 from superposition.features import Law
 from superposition.theory.gradients import loss_gradients
 from superposition.theory.linear import noisy_ratio, zero_ratio_loss
-from superposition.theory.optimum import LEAST_PROBABILITY, symmetric_optimum
+from superposition.theory.optimum import symmetric_optimum
 from superposition.theory.shapes import broadcast, law_or_default, plain
 
 # The grid in logit h: how far below log p it starts and turns fine, and the steps before, then and near h = 1.

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.optimize import elementwise
 
 from superposition import _checks
-from superposition._checks import FloatArray
+from superposition._checks import LEAST_PROBABILITY, FloatArray
 from superposition.features import Law
 from superposition.theory.linear import minimal_noise_variance, noisy_ratio
 from superposition.theory.rectified import Problem
@@ -20,8 +20,6 @@ _NEGATIVE_SCAN = np.array([1, 0.7, 0.55, 0.42, 0.3, 0.2, 0.1, 0.02])
 _POSITIVE_SCAN = np.array([0.5, 1.5, 3, 6, 12])
 # Of t; the loss feels it in second order only.
 _TOLERANCES = {"xatol": 1e-10, "xrtol": 1e-10}
-# Below it the slopes at the optimum are differences that float64 does not resolve.
-LEAST_PROBABILITY = 1e-15
 # Its square is a number of float64.
 _MOST_NOISE = 1e150
 # Of two losses, relative: no difference. Each is a sum of six terms, products of up to five factors good to 2 ulp.
