@@ -77,17 +77,32 @@ class Calibration:
         W_dec: The linear part of least interference; None where it is the transposed encoder.
         z: Shape (batch, n_features).
         x: Likewise.
+        noise_std: Standard deviation of z − x, feature units; of shape (n_features,), or () where all are alike.
     """
 
     W_dec: Float[Tensor, "n_features n_hidden"] | None
     z: Float[Tensor, "batch n_features"]
     x: Float[Tensor, "batch n_features"]
+    noise_std: Tensor
 
     @classmethod
     def of(cls, x: Tensor, hidden: Tensor, encoder: Encoder, features: SparseFeatures, noise: float) -> Self:
         """Returns the sample for an encoder, with the read-out of least interference."""
-        W_dec = best_readout(encoder, features, noise).W
-        return cls(W_dec, linear_part(W_dec, hidden, encoder), x)
+        readout = best_readout(encoder, features, noise)
+        return cls(readout.W, linear_part(readout.W, hidden, encoder), x, readout.noise_std)
+
+    def part(self, size: int) -> "Calibration":
+        """Returns the first samples."""
+        return dataclasses.replace(self, z=self.z[:size], x=self.x[:size])
+
+    def giving_up_above(self, most: float) -> "Calibration":
+        """Returns the sample where features of more noise are not read out at all."""
+        if self.W_dec is None:
+            return self
+        is_kept = self.noise_std <= most
+        return dataclasses.replace(
+            self, W_dec=torch.where(is_kept[:, None], self.W_dec, 0.0), z=torch.where(is_kept, self.z, 0.0)
+        )
 
     def by_threshold(self) -> "Sums":
         """Returns the sums over the entries z > θ for every θ that tells entries apart."""

@@ -1,5 +1,6 @@
 """Fits a decoder's parameters to an encoder."""
 
+from math import ceil, inf, log2
 from typing import TypeVar
 
 import torch
@@ -18,6 +19,8 @@ Kind = TypeVar("Kind", bound=Decoder)
 
 # Entries of a calibration sample: the loss then differs from the best by a share of about 1e-5.
 _ENTRIES = 2**21
+# Of them, those on which it is chosen which features to give up.
+_FEW_ENTRIES = 2**17
 
 
 def fit_decoder(
@@ -31,9 +34,10 @@ def fit_decoder(
 ) -> Kind:
     """The decoder with the best parameters for an encoder: scale, bias, threshold or gate, k if it has none, and W_dec.
 
-    W_dec is the linear part of least interference (the transposed encoder of a tight frame). The others minimise the
-    squared error on a sample exactly, over all thresholds that tell its entries apart. Decoders without such parameters
-    are returned as they are.
+    W_dec is the linear part of least interference (the transposed encoder of a tight frame). Features of so much
+    interference that reading them out would spoil the parameters, which all share, are given up: their rows are 0. The
+    other parameters minimise the squared error on a sample exactly, over all thresholds that tell its entries apart.
+    Decoders without such parameters are returned as they are.
 
     Args:
         decoder: What to fit; a TopK keeps its k if it has one.
@@ -56,7 +60,24 @@ def fit_decoder(
         max(32, _ENTRIES // features.n_features) if n_samples is None else _checks.whole_number("n_samples", n_samples)
     )
     x, hidden = observed(encoder, features, count, noise, seed, "calibration")
-    return decoder.fitted(Calibration.of(x, hidden, encoder, features, noise))
+    sample = Calibration.of(x, hidden, encoder, features, noise)
+    return decoder.fitted(sample.giving_up_above(_most_noise(decoder, sample)))
+
+
+def _most_noise(decoder: Elementwise, sample: Calibration) -> float:
+    """Returns the noise up to which features are best read out, among levels a factor of two apart."""
+    alive = sample.noise_std[torch.isfinite(sample.noise_std) & (sample.noise_std > 0)]
+    if not alive.numel():
+        return inf
+    least, most = float(alive.min()), float(alive.max())
+    levels = [inf, *(least * 2.0**k for k in range(1, ceil(log2(most / least))))]
+    few = sample.part(max(32, _FEW_ENTRIES // sample.x.shape[1]))
+
+    def loss(level: float) -> float:
+        kept = few.giving_up_above(level)
+        return float((decoder.fitted(kept).activate(kept.z) - kept.x).double().square().sum())
+
+    return min(levels, key=loss) if len(levels) > 1 else inf
 
 
 def observed(
