@@ -8,6 +8,8 @@ from torch import Tensor
 
 from superposition import _checks
 
+_FLOATING = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+
 
 def real(name: str, value: Any, *shape: int | str) -> Tensor:
     """Returns `value`, checked to be a dense floating tensor of the given shape, a word standing for any length."""
@@ -59,8 +61,7 @@ def alike(name: str, value: Tensor, other: str, dtype: torch.dtype | None, devic
 
 def floating(name: str, value: Any) -> torch.dtype:
     """Returns a dtype; raises ValueError unless it is a floating one that torch draws numbers of."""
-    known = torch.float16, torch.bfloat16, torch.float32, torch.float64
-    if not any(value is dtype for dtype in known):
+    if not any(value is dtype for dtype in _FLOATING):
         raise ValueError(f"`{name}` must be a floating dtype of torch, got {_checks.shown(value)}")
     return value  # type: ignore[no-any-return]
 
@@ -91,3 +92,18 @@ def _named(value: Any) -> str:
     place = f" on {value.device}" if value.device.type == "meta" else ""
     layout = f" ({value.layout})" if value.layout != torch.strided else ""
     return f"a tensor of {value.dtype}{layout}{place}"
+
+
+def check_shapes(
+    tensors: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], *, whole: tuple[str, ...] = ()
+) -> None:
+    """Raises ValueError unless there are tensors of these names and shapes, all of one floating type but the whole."""
+    if set(tensors) != set(shapes):
+        raise ValueError(f"the tensors must be {', '.join(sorted(shapes))}, got {', '.join(sorted(tensors))}")
+    floating = {tensor.dtype for name, tensor in tensors.items() if name not in whole}
+    if len(floating) > 1 or not floating <= _FLOATING or any(tensors[name].dtype != torch.int64 for name in whole):
+        types = ", ".join(f"{name} {tensor.dtype}" for name, tensor in tensors.items())
+        raise ValueError(f"the tensors must have one floating type, whole numbers int64, got {types}")
+    for name, shape in shapes.items():
+        if tuple(tensors[name].shape) != shape:
+            raise ValueError(f"`{name}` must have shape {shape}, got {tuple(tensors[name].shape)}")

@@ -3,7 +3,8 @@ import torch
 
 from superposition import PersianRug, SparseFeatures
 from superposition.decoders.fitting import observed
-from superposition.models.encoders import DenseEncoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import DenseEncoder
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import torch
 from superposition import PersianRug, SparseFeatures
 from superposition.decoders import OAMP, OMP, OracleSupport, ReLU, compare_decoders
 from superposition.decoders.fitting import observed
-from superposition.models.encoders import encoder_of
+from superposition.models.base import encoder_of
 from tests.rounding import assert_within, likely_gamma
 
 

@@ -22,7 +22,8 @@ from superposition.decoders.elementwise import _mean_field_loss
 from superposition.decoders.fitting import observed
 from superposition.decoders.readout import best_readout, matched
 from superposition.models import Autoencoder
-from superposition.models.encoders import DenseEncoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import DenseEncoder
 from tests.rounding import assert_close, assert_within, gamma
 from tests.statistics import Z_BOUND
 

@@ -10,7 +10,8 @@ from superposition import Constant, PersianRug, SparseFeatures, theory
 from superposition.decoders import AMP, OAMP, Bayes, compare_decoders
 from superposition.decoders.fitting import observed
 from superposition.models import Autoencoder
-from superposition.models.encoders import DenseEncoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import DenseEncoder
 from tests.rounding import assert_within, likely_gamma
 from tests.statistics import Z_BOUND
 

@@ -6,10 +6,10 @@ import torch
 
 from superposition import Constant, PersianRug, SparseFeatures
 from superposition.decoders import AMP, OAMP, BasisPursuit, Bayes, ReLU, ThresholdLeastSquares, TopK
-from superposition.models.encoders import DenseEncoder, RugEncoder
+from superposition.models.encoders import DenseEncoder
 
 FEATURES = SparseFeatures(16, 0.1)
-RUG = RugEncoder(PersianRug.draw(16, 8))
+RUG = PersianRug.draw(16, 8).encoder
 ITERATIVE = (AMP(), OAMP(), OAMP(noise_variance=None))
 DECODERS = (ReLU(), TopK(k=2), Bayes(), ThresholdLeastSquares(2, rounds=3), *ITERATIVE)
 

@@ -19,7 +19,8 @@ from superposition import (
 from superposition._random import torch_generator
 from superposition.diagnostics import interference, loss_split, states
 from superposition.features.sampling import SparseBatch
-from tests.diagnostics.weights import Foreign, of_matrix, of_pairs
+from superposition.models import TopKActivation
+from tests.diagnostics.weights import of_matrix, of_pairs
 from tests.rounding import assert_within, conditioned_bound, gamma
 from tests.statistics import Z_BOUND
 
@@ -269,7 +270,10 @@ def test_seeds_global_state_and_what_is_at_hand():
         (lambda: loss_split(Autoencoder(6, 2), FEATURES, n_samples=0), "`n_samples` must be a whole number"),
         (lambda: loss_split(Autoencoder(6, 2), FEATURES, n_samples=7), "`n_samples` must be even, got 7"),
         (lambda: loss_split(Autoencoder(6, 2), FEATURES, n_samples=2, seed=-1), "`seed` must be"),
-        (lambda: loss_split(Foreign(), SparseFeatures(4, 0.1)), "`model` must be an Autoencoder, .* got Foreign"),
+        (
+            lambda: loss_split(Autoencoder(6, 2, activation=TopKActivation(1)), FEATURES),
+            "`model` must have a ReLU or no activation, got top-k",
+        ),
         (
             lambda: loss_split(
                 Autoencoder(6, 2), FEATURES, interference=interference(Autoencoder(5, 2), SparseFeatures(5, 0.1))

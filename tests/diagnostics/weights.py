@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from superposition import Autoencoder
-from superposition.models import Model
 
 
 def autoencoder(W_enc, W_dec, b=None, dtype=torch.float64):
@@ -25,18 +24,3 @@ def of_pairs(n_pairs, alpha=1.0, sign=-1.0, b=None):
     """Blocks [[1, sign·alpha], [sign/alpha, 1]], a dimension each."""
     encode, decode = np.array([[1.0, sign * alpha]]), np.array([[1.0], [sign / alpha]])
     return autoencoder(np.kron(np.eye(n_pairs), encode), np.kron(np.eye(n_pairs), decode), b)
-
-
-class Foreign(Model):
-    """A model of which nothing is known but what every model shows."""
-
-    n_features, n_hidden = 4, 2
-
-    def forward(self, x):
-        return x
-
-    def W_rows(self, start, stop):
-        return torch.eye(4)[start:stop]
-
-    def bias_vector(self):
-        return torch.zeros(4)

@@ -6,7 +6,8 @@ import torch
 from scipy.linalg import hadamard
 
 from superposition import Autoencoder, PersianRug
-from superposition.models.encoders import DenseEncoder, RugEncoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import DenseEncoder, RugEncoder
 from tests.rounding import FUNCTION_ULPS, assert_within, gamma, product_bound
 from tests.statistics import Z_BOUND
 
@@ -21,7 +22,7 @@ def rug(request):
 
 
 def test_naive_twin_products_of_a_rug(rug, generator):
-    encoder, W = RugEncoder(rug), dense_rug(rug)
+    encoder, W = rug.encoder, dense_rug(rug)
     x = torch.randn(5, rug.n_features, generator=generator, dtype=torch.float64)
     hidden = torch.randn(5, rug.n_hidden, generator=generator, dtype=torch.float64)
     index = torch.randint(rug.n_features, (5, 4), generator=generator)
@@ -75,7 +76,7 @@ def test_residual_of_nothing_is_none():
 
 def test_identity_tightness_of_a_rug_is_as_declared(rug):
     W = dense_rug(rug)
-    assert RugEncoder(rug).is_tight
+    assert rug.encoder.is_tight
     n, m = rug.n_features, rug.n_hidden
     np.testing.assert_allclose(W @ W.T, np.eye(m) * n / m, rtol=0, atol=gamma(n + 4, float) * n / m)
 

@@ -116,9 +116,9 @@ def other_shapes(folder):
         (lambda folder: (folder / "config.json").write_text('{"a"'), "config.json is damaged"),
         (
             lambda folder: (folder / "config.json").write_text('{"architectures": ["GPT2"]}'),
-            "must have format 1, got None",
+            "must have format 1 or 2, got None",
         ),
-        (edit(format=2), "must have format 1, got 2"),
+        (edit(format=3), "must have format 1 or 2, got 3"),
         (edit(model="Transformer"), "must be Autoencoder, LinearAutoencoder or PersianRug, got 'Transformer'"),
         (edit(n_features=9), "does not fit model.safetensors"),
         (edit(model="PersianRug"), "does not fit model.safetensors"),

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from superposition import Autoencoder, PersianRug
-from superposition.models.encoders import DenseEncoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import DenseEncoder
 from superposition.sensing import coherence, restricted_isometry
 from tests.rounding import assert_close, assert_within, gamma, unit_roundoff
 

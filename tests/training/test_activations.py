@@ -5,16 +5,15 @@ import pytest
 import torch
 
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, theory, train
-from superposition.training.activated import activations, compare_activations, train_activated
-from superposition.training.activations import (
-    ActivatedAutoencoder,
+from superposition.models.activations import (
     GatedActivation,
     JumpReLUActivation,
-    ProLUActivation,
     ReLUActivation,
     TopKActivation,
+    TRecActivation,
     jump,
 )
+from superposition.training.activated import activations, compare_activations, train_activated
 from tests.rounding import assert_within, gamma, trained_bound
 
 # Eight roundings in float32.
@@ -30,7 +29,7 @@ def test_known_values():
         (TopKActivation(4), BIAS, [1.0, 0.6, 0.3, 0]),
         (JumpReLUActivation(4, 0.1), BIAS - 0.25, [0.75, 0.35, 0, 0]),  # 0.05 is not above the first threshold
         (GatedActivation(4, 0.1), BIAS, [1.0, 0.6, 0.3, 0]),
-        (ProLUActivation(0.1), BIAS - 0.4, [0.9, 0.5, 0, 0]),
+        (TRecActivation(0.1), BIAS - 0.4, [0.9, 0.5, 0, 0]),
     ):
         # A threshold or two added to numbers below 1, and factors of exp(log 1): some roundings of 1 in float32.
         np.testing.assert_allclose(activation(M, bias).detach(), [expected], rtol=0, atol=U)
@@ -38,7 +37,7 @@ def test_known_values():
 
 def test_batch_top_k_shares_out_the_batch():
     m = torch.tensor([[0.9, 0.8], [0.2, 0.1]])
-    assert torch.equal(TopKActivation(1, of_batch=True)(m, torch.zeros(2)), m * torch.tensor([[1], [0]]))
+    assert torch.equal(TopKActivation(1, among="batch")(m, torch.zeros(2)), m * torch.tensor([[1], [0]]))
 
 
 def test_naive_twin_gradient_of_a_jump():
@@ -56,7 +55,7 @@ def test_gradients_reach_the_thresholds_and_leave_the_values_their_own():
     v = (M + BIAS)[0]
     expected = torch.where((v - 0.05).abs() < 0.5, -v * 0.05, 0.0)
     np.testing.assert_allclose(jump_relu.log_threshold.grad, expected, rtol=0, atol=U)
-    prolu, bias = ProLUActivation(1.0), BIAS.clone().requires_grad_()
+    prolu, bias = TRecActivation(1.0), BIAS.clone().requires_grad_()
     prolu(M, bias).sum().backward()
     np.testing.assert_allclose(bias.grad, torch.where((M + BIAS)[0].abs() < 0.5, torch.relu(M)[0], 0.0), rtol=0, atol=U)
     gated = GatedActivation(4, 1.0)
@@ -67,7 +66,7 @@ def test_gradients_reach_the_thresholds_and_leave_the_values_their_own():
 
 def test_naive_twin_with_a_relu_it_is_the_plain_training():
     features, config = SparseFeatures(32, 0.1), TrainingConfig(n_steps=60, batch_size=64)
-    model = ActivatedAutoencoder(32, 8, ReLUActivation(), seed=3).double()
+    model = Autoencoder(32, 8, activation=ReLUActivation(), seed=3).double()
     train_activated(model, features, config, seed=5)
 
     def results(model):
@@ -99,7 +98,7 @@ def test_every_activation_learns_and_none_gains_more_than_the_oracle():
 
 def test_a_model_is_measured_as_any_other():
     features = SparseFeatures(16, 0.2)
-    model = ActivatedAutoencoder(16, 4, ReLUActivation(), seed=1)
+    model = Autoencoder(16, 4, activation=ReLUActivation(), seed=1)
     same = Autoencoder(16, 4, seed=1)
     assert held_out_loss(model, features, n_samples=500).value == held_out_loss(same, features, n_samples=500).value
     assert torch.equal(model.W_rows(2, 5), same.W_rows(2, 5))
@@ -110,14 +109,14 @@ def test_a_model_is_measured_as_any_other():
     ("call", "message"),
     [
         (lambda: TopKActivation(0), "`k` must be a whole number of at least 1"),
-        (lambda: ProLUActivation(0.0), r"`bandwidth` must be in \(0, inf\), got 0"),
+        (lambda: TRecActivation(0.0), r"`bandwidth` must be in \(0, inf\), got 0"),
         (lambda: compare_activations(SparseFeatures(8, 0.1), 4, seeds=(0,)), "`seeds` must be at least two, got 1"),
         (
             lambda: compare_activations(SparseFeatures(8, 0.1), 4, choices={"TopK": {"": lambda: TopKActivation(1)}}),
             "`choices` must have ReLU among them, got TopK",
         ),
         (
-            lambda: train_activated(ActivatedAutoencoder(8, 4, ReLUActivation()), SparseFeatures(9, 0.1)),
+            lambda: train_activated(Autoencoder(8, 4, activation=ReLUActivation()), SparseFeatures(9, 0.1)),
             "`features` must have the model's n_features = 8, got 9",
         ),
     ],

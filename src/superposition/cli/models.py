@@ -188,13 +188,13 @@ class Diagnose(Costly):
         _checks.whole_number("n_held_out", self.n_held_out)
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
         loss = held_out_loss(model, features, n_samples=self.n_held_out)
-        kind = type(model).__name__
+        kind = model.kind
         show(loss_table(str(loss), features, model.n_hidden, kind))
         show(symmetry_table(symmetry(model, features), features, model.n_hidden, kind))
         found = interference(model, features)
         n_samples = self.n_held_out + self.n_held_out % 2  # pairs
         split = loss_split(model, features, n_samples=n_samples, interference=found)
-        values = spectrum(model) if kind == "PersianRug" or model.n_hidden <= _LARGEST_SPECTRUM else None
+        values = spectrum(model) if model.rows_are_alike or model.n_hidden <= _LARGEST_SPECTRUM else None
         show(interference_table(found))
         show(structure_table(found, split, values, features, model.n_hidden))
         show(split_table(split))

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from superposition._checks import FloatArray
-    from superposition.diagnostics import Interference, LossSplit, Spectrum, Symmetry
+    from superposition.diagnostics import Interference, LossSplit, Symmetry
     from superposition.features import SparseFeatures
+    from superposition.models import Spectrum
 
 
 def loss_table(loss: str, features: "SparseFeatures", n_hidden: int, kind: str) -> "Table":

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition.features import SparseFeatures
-from superposition.models.encoders import Encoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import Encoder
 
 if TYPE_CHECKING:
     from superposition.decoders.certificates import DualCertificate, SupportCertificate

@@ -14,7 +14,8 @@ from superposition.decoders.fitting import observed
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.models import Model
-from superposition.models.encoders import Encoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import Encoder
 
 _CHUNK_ENTRIES = 2**20
 

@@ -13,7 +13,8 @@ from superposition.decoders.base import Decoder, check_noise, check_same_size
 from superposition.decoders.elementwise import Calibration, Elementwise
 from superposition.features import SparseFeatures
 from superposition.models import Model
-from superposition.models.encoders import Encoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import Encoder
 
 Kind = TypeVar("Kind", bound=Decoder)
 

@@ -9,13 +9,12 @@ from superposition.diagnostics.permutation_symmetry import (
     symmetry,
     symmetry_of_weights,
 )
-from superposition.diagnostics.projection import Spectrum, spectrum
+from superposition.diagnostics.spectrum import spectrum
 from superposition.diagnostics.states import LossSplit, loss_split
 
 __all__ = [
     "Interference",
     "LossSplit",
-    "Spectrum",
     "Spread",
     "Symmetry",
     "cumulants",

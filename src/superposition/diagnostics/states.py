@@ -9,13 +9,12 @@ from torch import Tensor
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import torch_generator
-from superposition.diagnostics.activations import check_supported, is_rectified, pre_activations
 from superposition.diagnostics.loss import check_same_width, placement
 from superposition.diagnostics.noise import Interference
 from superposition.diagnostics.noise import interference as measured
 from superposition.estimate import Estimate
 from superposition.features import Law, SparseFeatures
-from superposition.models import Model
+from superposition.models import Model, NoActivation, ReLUActivation
 from superposition.theory import relu_loss
 from superposition.theory.rectified import Rectified
 
@@ -108,7 +107,7 @@ def loss_split(
     from a finite number of samples or from bins of u.
 
     Args:
-        model: An Autoencoder, LinearAutoencoder or PersianRug; evaluated on its own device and in its own precision.
+        model: Any model of a ReLU or of no activation; evaluated on its own device and in its own precision.
         features: What it is measured on, any law; probability and importance may be one per feature.
         n_samples: Number of samples, even and ≥ 2. Memory does not grow with it.
         seed: Seed of the samples; those of `held_out_loss` with the same seed are others.
@@ -125,7 +124,7 @@ def loss_split(
     _checks.whole_number("n_samples", n_samples, low=2)
     if n_samples % 2:
         raise ValueError(f"`n_samples` must be even, got {n_samples}: samples are compared in pairs")
-    check_supported(model)
+    rectified = _is_rectified(model)
     check_same_width(model, features)
     if interference is None:
         interference = measured(model, features)
@@ -135,7 +134,6 @@ def loss_split(
         raise ValueError(
             f"`interference` must be of the same {features.n_features} features, got {interference.n_features}"
         )
-    rectified = is_rectified(model)
     off, on = _gaussian_losses(interference, features, rectified=rectified)
     weights = features.per_feature(features.importance) / features.n_features
     p = features.per_feature(features.probability)
@@ -185,7 +183,7 @@ class _Sums:
         n = features.n_features
         device, dtype = placement(model)
         own, weight = (torch.tensor(array, dtype=dtype, device=device) for array in (diagonal, weights))
-        rectified = is_rectified(model)
+        rectified = _is_rectified(model)
         sums = cls(np.zeros(len(_PARTS)), np.zeros(len(_PARTS)), np.zeros(n), np.zeros(n))
         chunk = 2 * max(1, _CHUNK_ENTRIES // n // 2)
         for index, start in enumerate(range(0, n_samples, chunk)):
@@ -194,7 +192,7 @@ class _Sums:
             x = batch.to_dense()
             active = torch.zeros(x.numel(), dtype=torch.bool, device=device)
             active = active.index_fill_(0, batch.positions, True).view(x.shape)
-            y = pre_activations(model, x)
+            y = model.pre_activations(x)
             alone = own * x
             # The noise s of the other sample of the pair, with the same x_i.
             other = (y - alone).roll(len(x) // 2, 0).add_(alone)
@@ -214,6 +212,16 @@ class _Sums:
         parts = (off + on, off, on, bias[0], variance[0], bias[1], variance[1])
         self.totals += [float(part.sum()) for part in parts]
         self.squares += [float(part.square().sum()) for part in parts]
+
+
+def _is_rectified(model: Model) -> bool:
+    """Returns whether the output is ReLU(y), or y itself; raises ValueError if it is neither."""
+    activation = _checks.instance("model", model, Model, "a model").activation
+    if not isinstance(activation, (ReLUActivation, NoActivation)):
+        raise ValueError(
+            f"`model` must have a ReLU or no activation, got {activation.kind}: what is Gaussian is not known of others"
+        )
+    return isinstance(activation, ReLUActivation)
 
 
 def _over_pairs(values: Tensor) -> Tensor:

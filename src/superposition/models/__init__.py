@@ -1,28 +1,49 @@
 """What we study: the untied autoencoder, the linear optimum and the Persian Rug."""
 
+from superposition.models.activations import (
+    Activation,
+    GatedActivation,
+    JumpReLUActivation,
+    NoActivation,
+    ReLUActivation,
+    TopKActivation,
+    TRecActivation,
+    register_activation,
+)
 from superposition.models.autoencoder import Autoencoder
-from superposition.models.base import Model
-from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder, encoder_of
+from superposition.models.base import Model, encoder_of
+from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder
 from superposition.models.frames import projection_root, realise
 from superposition.models.hadamard import hadamard_transform
 from superposition.models.linear import LinearAutoencoder
 from superposition.models.rug import PersianRug
-from superposition.models.storage import Loaded, load, load_with_features, save
+from superposition.models.spectrum import Spectrum
+from superposition.models.storage import Loaded, load, load_with_features, register_model, save
 
 __all__ = [
+    "Activation",
     "Autoencoder",
     "DenseEncoder",
     "Encoder",
+    "GatedActivation",
+    "JumpReLUActivation",
     "LinearAutoencoder",
     "Loaded",
     "Model",
+    "NoActivation",
     "PersianRug",
+    "ReLUActivation",
     "RugEncoder",
+    "Spectrum",
+    "TRecActivation",
+    "TopKActivation",
     "encoder_of",
     "hadamard_transform",
     "load",
     "load_with_features",
     "projection_root",
     "realise",
+    "register_activation",
+    "register_model",
     "save",
 ]

@@ -1,21 +1,21 @@
-"""The untied ReLU autoencoder, ReLU(W_dec W_enc x + b_dec)."""
+"""The untied autoencoder, activation(W_dec W_enc x, b_dec): with a ReLU if no other is given."""
 
 from math import sqrt
-from typing import Literal, final, get_args
+from typing import Any, ClassVar, Literal, Self, final, get_args
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition._random import torch_generator
-from superposition.models.base import Model
+from superposition.models.activations import Activation, ReLUActivation, activation_of
+from superposition.models.dense import DenseModel
 
 Initialization = Literal["tied", "linear"]
 
 
 @final
-class Autoencoder(Model):
+class Autoencoder(DenseModel):
     """The toy model of superposition: x̂ = ReLU(W_dec W_enc x + b_dec), W_enc and W_dec independent.
 
     Args:
@@ -24,6 +24,7 @@ class Autoencoder(Model):
         seed: Seed of the initial weights, ≥ 0.
         initialization: "tied" starts at W_dec = W_encᵀ with entries N(0, 1/n_hidden) and b_dec = 0, so that
             every feature is alive (W_ii ≈ 1); "linear" is that of two torch.nn.Linear layers, as in the paper.
+        activation: What becomes of W x and b_dec, a ReLU if not given.
 
     Attributes:
         W_enc: Encoder, shape (n_hidden, n_features).
@@ -39,8 +40,20 @@ class Autoencoder(Model):
     torch.Size([2, 6])
     """
 
+    kind: ClassVar[str] = "Autoencoder"
+
+    W_enc: torch.nn.Parameter
+    W_dec: torch.nn.Parameter
+    b_dec: torch.nn.Parameter
+
     def __init__(
-        self, n_features: int, n_hidden: int, *, seed: int = 0, initialization: Initialization = "tied"
+        self,
+        n_features: int,
+        n_hidden: int,
+        *,
+        seed: int = 0,
+        initialization: Initialization = "tied",
+        activation: Activation | None = None,
     ) -> None:
         super().__init__()
         self.n_features = _checks.whole_number("n_features", n_features)
@@ -59,20 +72,25 @@ class Autoencoder(Model):
         self.W_enc = torch.nn.Parameter(W_enc.T.clone(memory_format=torch.contiguous_format).T)
         self.W_dec = torch.nn.Parameter(W_dec)
         self.b_dec = torch.nn.Parameter(b_dec)
+        self.activation = ReLUActivation() if activation is None else activation
 
-    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
-        """Returns ReLU(W_dec W_enc x + b_dec)."""
-        _tensors.alike("x", _tensors.rows("x", x, self.n_features), "W_enc", self.W_enc.dtype, self.W_enc.device)
-        return torch.relu(x @ self.W_enc.T @ self.W_dec.T + self.b_dec)
+    @classmethod
+    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:
+        """Returns the model of saved tensors, and of the activation that the settings name."""
+        sizes: dict[str, tuple[int, ...]] = {
+            "W_enc": (n_hidden, n_features), "W_dec": (n_features, n_hidden), "b_dec": (n_features,)
+        }  # fmt: skip
+        _tensors.check_shapes({name: tensor for name, tensor in tensors.items() if name in sizes}, sizes)
+        model = cls(n_features, n_hidden, activation=activation_of(settings.get("activation"), n_features))
+        _tensors.check_shapes(tensors, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
+        model = model.to(tensors["W_enc"].dtype)
+        model.load_state_dict(tensors)  # copied: W_enc keeps its order in memory, on which rounding depends
+        return model
 
-    @torch.no_grad()
-    def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:
-        """Returns rows of W_dec W_enc."""
-        return self.W_dec[start:stop] @ self.W_enc
-
-    def bias_vector(self) -> Float[Tensor, " n_features"]:
-        """Returns b_dec."""
-        return self.b_dec.detach()
+    def settings(self) -> dict[str, Any]:
+        """Returns the activation, unless it is a ReLU."""
+        kind = self.activation.kind
+        return {} if kind == ReLUActivation.kind else {"activation": {"kind": kind, **self.activation.settings()}}
 
     def extra_repr(self) -> str:
         """Returns the sizes."""

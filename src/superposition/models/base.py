@@ -1,34 +1,135 @@
-"""What every model offers: it maps features to reconstructions and shows rows of its W = W_dec W_enc."""
+"""What every model answers of itself: its encoder, pre-activations, activation, rows of W, bias and spectrum."""
 
 import abc
+from typing import Any, ClassVar, Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition import _checks, _tensors
+from superposition.models.activations import Activation
+from superposition.models.encoders import DenseEncoder, Encoder
+from superposition.models.spectrum import Spectrum
+
 
 class Model(torch.nn.Module, abc.ABC):
-    """A map from features to reconstructions through a bottleneck of n_hidden dimensions.
+    """A map from features to reconstructions through a bottleneck, x̂ = activation(W_dec W_enc x, b).
+
+    A kind of model needs `encode`, `read_out` and `bias_vector`; what else is asked of it follows from these, and may
+    be overridden where a faster way is known.
 
     Attributes:
+        kind: Name of the kind in files; empty for one that is not saved.
         n_features: Number of features.
         n_hidden: Width of the bottleneck.
+        activation: What becomes of W x and the bias.
+        rows_are_alike: Whether every row of W is a rearrangement of every other one, the diagonal in its place.
     """
+
+    kind: ClassVar[str] = ""
+    rows_are_alike: ClassVar[bool] = False
 
     n_features: int
     n_hidden: int
-
-    # Whether every row of W is a rearrangement of every other one, the diagonal in its place.
-    rows_are_alike = False
+    activation: Activation
 
     @abc.abstractmethod
-    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
-        """Returns reconstructions of a batch of features."""
+    def encode(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_hidden"]:
+        """Returns hidden = W_enc x."""
 
     @abc.abstractmethod
-    def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:
-        """Returns rows start … stop − 1 of W = W_dec W_enc, without forming the others."""
+    def read_out(self, hidden: Float[Tensor, "*batch n_hidden"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns W_dec hidden, without the bias."""
 
     @abc.abstractmethod
     def bias_vector(self) -> Float[Tensor, " n_features"]:
-        """Returns the bias added to every pre-activation."""
+        """Returns the bias of every feature."""
+
+    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns reconstructions of a batch of features."""
+        return self.activation(self.W_times(self.checked(x)), self.bias_parameter())  # type: ignore[no-any-return]
+
+    def decode(self, hidden: Float[Tensor, "*batch n_hidden"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns reconstructions from hidden activations."""
+        return self.activation(self.read_out(hidden), self.bias_parameter())  # type: ignore[no-any-return]
+
+    def pre_activations(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns y = W x + b."""
+        return self.W_times(x) + self.bias_parameter()
+
+    def W_times(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns W x, W = W_dec W_enc."""
+        return self.read_out(self.encode(x))
+
+    def bias_parameter(self) -> Tensor:
+        """Returns the bias as it is added: with its gradient, and of any shape that fits."""
+        return self.bias_vector()
+
+    def checked(self, x: Tensor) -> Tensor:
+        """Returns a batch of features; raises ValueError unless it has as many as the model."""
+        return _tensors.rows("x", x, self.n_features)
+
+    @torch.no_grad()
+    def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:
+        """Returns rows start … stop − 1 of W = W_dec W_enc, without forming the others if a kind knows how."""
+        return self.W_times(self._unit_vectors()).T[start:stop]
+
+    @property
+    def encoder(self) -> Encoder:
+        """W_enc as it is now, as a linear operator."""
+        with torch.no_grad():
+            return DenseEncoder(self.encode(self._unit_vectors()).T)
+
+    @torch.no_grad()
+    def W_dec_of_unit_diagonal(self) -> Float[Tensor, "n_features n_hidden"] | None:
+        """Returns W_dec, each row over its W_ii, 0 where that is not positive; None where it is W_encᵀ."""
+        hidden = torch.eye(self.n_hidden).to(self.bias_vector())
+        W_dec = self.read_out(hidden).T
+        diagonal = self.W_times(self._unit_vectors()).diagonal()[:, None]
+        return torch.where(diagonal > 0, W_dec / diagonal, 0.0)
+
+    def spectrum(self) -> Spectrum:
+        """Returns eigenvalues and singular values of W; raises ValueError if a weight is not finite."""
+        with torch.no_grad():
+            units = self._unit_vectors()
+            return Spectrum.of_factors(self.encode(units).T, self.read_out(torch.eye(self.n_hidden).to(units)).T)
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what a saved model needs beside its sizes and tensors, as plain data."""
+        return {}
+
+    @classmethod
+    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:
+        """Returns the model of saved tensors and settings: made of sizes and settings, and loaded.
+
+        Raises:
+            ValueError: They do not fit each other.
+        """
+        model = cls(n_features, n_hidden, **settings)
+        _tensors.check_shapes(tensors, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
+        model.load_state_dict(tensors, assign=True)
+        return model
+
+    def _unit_vectors(self) -> Tensor:
+        return torch.eye(self.n_features).to(self.bias_vector())
+
+
+def encoder_of(source: "Encoder | Model | Tensor") -> Encoder:
+    """Returns the encoder of a model, or of a matrix W_enc; an encoder as it is.
+
+    Raises:
+        ValueError: It is something else.
+
+    >>> from superposition.models import PersianRug
+    >>> encoder_of(PersianRug.draw(8, 4)).is_tight
+    True
+    """
+    match source:
+        case Encoder():
+            return source
+        case Model():
+            return source.encoder
+        case Tensor():
+            return DenseEncoder(source)
+    raise ValueError(f"`encoder` must be an Encoder, a model or a matrix W_enc, got {_checks.shown(source)}")

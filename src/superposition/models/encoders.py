@@ -12,11 +12,7 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition._random import torch_generator
-from superposition.models.autoencoder import Autoencoder
-from superposition.models.base import Model
 from superposition.models.hadamard import hadamard_transform
-from superposition.models.linear import LinearAutoencoder
-from superposition.models.rug import PersianRug
 
 # An eigenvalue of W Wᵀ below this share of the largest is none. Weights of float32 are off by u = 6e-8 of themselves
 # and leave u² n of a lower rank, the product, in float64, leaves u n of its own u = 1e-16: both far below.
@@ -219,24 +215,20 @@ class RugEncoder(Encoder):
     Its columns have norm 1, and W_enc W_encᵀ = (n_features/n_hidden) I.
 
     Args:
-        rug: Its rows are what counts; scale and bias belong to a decoder.
+        n_features: Order of the matrix, a power of two.
+        rows: Which, increasing.
     """
 
     is_tight = True
     columns_are_alike = True
 
-    def __init__(self, rug: PersianRug) -> None:
-        self.n_features, self.n_hidden, self.device = rug.n_features, rug.n_hidden, rug.rows.device
-        self._rug = rug
+    def __init__(self, n_features: int, rows: Int[Tensor, " n_hidden"]) -> None:
+        self.n_features, self.n_hidden = n_features, len(rows)
+        self.rows, self.device = rows, rows.device
 
-    @property
-    def rows(self) -> Int[Tensor, " n_hidden"]:
-        """The rows of the Hadamard matrix."""
-        return self._rug.rows
-
-    def encode(self, x: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_hidden"]:
+    def encode(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_hidden"]:
         """Returns W_enc x by one transform."""
-        return self._rug.encode(x)
+        return hadamard_transform(x).index_select(-1, self.rows) / sqrt(self.n_hidden)
 
     def adjoint(self, hidden: Float[Tensor, "batch n_hidden"]) -> Float[Tensor, "batch n_features"]:
         """Returns W_encᵀ hidden by one transform."""
@@ -287,24 +279,3 @@ class RugEncoder(Encoder):
         kept = torch.zeros(self.n_features, dtype=torch.float64, device=self.rows.device)
         kept[self.rows] = 1 / self.n_hidden
         return hadamard_transform(kept)
-
-
-def encoder_of(source: "Encoder | Model | Tensor") -> Encoder:
-    """Returns the encoder of a model, or of a matrix W_enc; an encoder as it is.
-
-    Raises:
-        ValueError: The model is of a kind whose encoder is not known.
-
-    >>> encoder_of(PersianRug.draw(8, 4)).is_tight
-    True
-    """
-    match source:
-        case Encoder():
-            return source
-        case PersianRug():
-            return RugEncoder(source)
-        case Autoencoder() | LinearAutoencoder():
-            return DenseEncoder(source.W_enc)
-        case Tensor():
-            return DenseEncoder(source)
-    raise ValueError(f"`encoder` must be an Encoder, a model or a matrix W_enc, got {_checks.shown(source)}")

@@ -1,6 +1,6 @@
 """The best linear autoencoder: principal components of importance-weighted independent features."""
 
-from typing import Self, final
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 import torch
@@ -9,11 +9,12 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition.features import SparseFeatures
-from superposition.models.base import Model
+from superposition.models.activations import NoActivation
+from superposition.models.dense import DenseModel
 
 
 @final
-class LinearAutoencoder(Model):
+class LinearAutoencoder(DenseModel):
     """A linear autoencoder with bias, x̂ = W_dec W_enc x + b_dec.
 
     Args:
@@ -29,9 +30,7 @@ class LinearAutoencoder(Model):
     tensor([0.0000, 0.0000, 0.2500, 0.2500])
     """
 
-    W_enc: Tensor
-    W_dec: Tensor
-    b_dec: Tensor
+    kind: ClassVar[str] = "LinearAutoencoder"
 
     def __init__(
         self,
@@ -47,6 +46,15 @@ class LinearAutoencoder(Model):
         for name, tensor in (("W_enc", W_enc), ("W_dec", W_dec), ("b_dec", b_dec)):
             _tensors.alike(name, tensor, "W_enc", W_enc.dtype, W_enc.device)
             self.register_buffer(name, tensor)
+        self.activation = NoActivation()
+
+    @classmethod
+    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:  # noqa: ARG003
+        """Returns the model of saved tensors."""
+        _tensors.check_shapes(
+            tensors, {"W_enc": (n_hidden, n_features), "W_dec": (n_features, n_hidden), "b_dec": (n_features,)}
+        )
+        return cls(**tensors)
 
     @classmethod
     def fit(cls, features: SparseFeatures, n_hidden: int) -> Self:
@@ -66,16 +74,3 @@ class LinearAutoencoder(Model):
         b_dec = torch.tensor(features.per_feature(features.mean), dtype=torch.float32)
         b_dec[torch.from_numpy(kept)] = 0.0
         return cls(W_enc, W_enc.T.clone(memory_format=torch.contiguous_format), b_dec)
-
-    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
-        """Returns W_dec W_enc x + b_dec."""
-        _tensors.alike("x", _tensors.rows("x", x, self.n_features), "W_enc", self.W_enc.dtype, self.W_enc.device)
-        return x @ self.W_enc.T @ self.W_dec.T + self.b_dec
-
-    def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:
-        """Returns rows of W_dec W_enc."""
-        return self.W_dec[start:stop] @ self.W_enc
-
-    def bias_vector(self) -> Float[Tensor, " n_features"]:
-        """Returns b_dec."""
-        return self.b_dec

@@ -1,7 +1,6 @@
 """The Persian Rug: weights of least interference, built from rows of a Hadamard matrix."""
 
-from math import sqrt
-from typing import Self, final
+from typing import Any, ClassVar, Self, final
 
 import torch
 from jaxtyping import Float, Int
@@ -10,8 +9,11 @@ from torch import Tensor
 from superposition import _checks, _tensors
 from superposition._random import numpy_rng
 from superposition.features import SparseFeatures
+from superposition.models.activations import ReLUActivation
 from superposition.models.base import Model
+from superposition.models.encoders import RugEncoder
 from superposition.models.hadamard import check_order, hadamard_transform
+from superposition.models.spectrum import Spectrum
 from superposition.theory import symmetric_optimum
 
 _LARGEST_MATRIX = 16384
@@ -45,8 +47,10 @@ class PersianRug(Model):
     1.2892
     """
 
+    kind: ClassVar[str] = "PersianRug"
+    rows_are_alike: ClassVar[bool] = True
+
     rows: Tensor
-    rows_are_alike = True
 
     def __init__(
         self, n_features: int, rows: Int[Tensor, " n_hidden"], *, scale: float = 1.0, bias: float = 0.0
@@ -67,6 +71,7 @@ class PersianRug(Model):
         # They ask for no gradient until a stochastic fit does: float(rug.scale) is a plain number.
         self.scale = torch.nn.Parameter(torch.tensor(scale, dtype=torch.float64), requires_grad=False)
         self.bias = torch.nn.Parameter(torch.tensor(bias, dtype=torch.float64), requires_grad=False)
+        self.activation = ReLUActivation()
 
     @classmethod
     def draw(cls, n_features: int, n_hidden: int, *, seed: int = 0) -> Self:
@@ -113,15 +118,24 @@ class PersianRug(Model):
         row_sum = self.n_features / self.n_hidden if int(self.rows[0]) == 0 else 0.0
         return (row_sum - 1.0) * float(features.mean)
 
-    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
-        """Returns ReLU(a R x + b)."""
-        return torch.relu(self.scale * self.apply_R(x) + self.bias)
+    @property
+    def encoder(self) -> RugEncoder:
+        """W_enc, the chosen rows of H over √n_hidden."""
+        return RugEncoder(self.n_features, self.rows)
 
     def encode(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_hidden"]:
         """Returns hidden = W_enc x, W_enc the chosen rows of H over √n_hidden."""
-        return hadamard_transform(_tensors.rows("x", x, self.n_features)).index_select(-1, self.rows) / sqrt(
-            self.n_hidden
-        )
+        return self.encoder.encode(self.checked(x))
+
+    def read_out(self, hidden: Float[Tensor, "*batch n_hidden"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns a W_encᵀ hidden."""
+        _tensors.rows("hidden", hidden, self.n_hidden)
+        flat = self.encoder.adjoint(hidden.reshape(-1, self.n_hidden))
+        return self.scale * flat.view(*hidden.shape[:-1], self.n_features)
+
+    def W_times(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
+        """Returns a R x."""
+        return self.scale * self.apply_R(x)
 
     def apply_R(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns R x by two fast transforms.
@@ -158,6 +172,27 @@ class PersianRug(Model):
     def bias_vector(self) -> Float[Tensor, " n_features"]:
         """Returns b for every feature."""
         return self.bias.detach().float().expand(self.n_features)
+
+    def bias_parameter(self) -> Tensor:
+        """Returns b, a scalar."""
+        return self.bias
+
+    def W_dec_of_unit_diagonal(self) -> None:
+        """Returns None: it is W_encᵀ."""
+
+    def spectrum(self) -> Spectrum:
+        """Returns that of a multiple of a projection: all n_hidden singular values are a/r, and W² = (a/r) W."""
+        return Spectrum.of_projection(float(self.scale) * self.n_features / self.n_hidden, self.n_hidden)
+
+    @classmethod
+    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:  # noqa: ARG003
+        """Returns the rug of saved rows, scale and bias."""
+        _tensors.check_shapes(tensors, {"rows": (n_hidden,), "scale": (), "bias": ()}, whole=("rows",))
+        model = cls(n_features, tensors["rows"], scale=float(tensors["scale"]), bias=float(tensors["bias"]))
+        if not torch.equal(model.rows, tensors["rows"]):
+            raise ValueError("`rows` must be increasing")
+        model.load_state_dict(tensors, assign=True)  # keeps their dtype
+        return model
 
     def extra_repr(self) -> str:
         """Returns the sizes and the two parameters."""

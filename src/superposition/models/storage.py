@@ -7,16 +7,20 @@ from typing import Any
 import torch
 
 from superposition import _checks, _files
+from superposition._kinds import Kinds
 from superposition.features import SparseFeatures
 from superposition.models.autoencoder import Autoencoder
 from superposition.models.base import Model
 from superposition.models.linear import LinearAutoencoder
 from superposition.models.rug import PersianRug
 
-FORMAT = 1
+# The second has settings, which a program that knows the first alone would pass over.
+FORMATS = 1, 2
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 UNFINISHED = "checkpoint-*"  # a run that is still to save its model here
-_TYPES = {torch.float32, torch.float64, torch.bfloat16, torch.float16}
+# Of config.json; what else is there belongs to the kind of the model.
+_OWN = ("format", "model", "n_features", "n_hidden", "features", "weights_digest")
+_KINDS: Kinds[type[Model]] = Kinds("model", Autoencoder, LinearAutoencoder, PersianRug)
 
 
 @dataclass(frozen=True)
@@ -27,24 +31,37 @@ class Loaded:
     features: SparseFeatures | None
 
 
+def register_model(kind: type[Model]) -> type[Model]:
+    """Makes a kind of model known to `load`, which finds it by its name in a file; a decorator.
+
+    Files name kinds, never modules: whoever loads a model of a kind of their own calls this first.
+
+    Raises:
+        ValueError: It has no name, or another kind has it.
+    """
+    return _KINDS.register(kind)
+
+
 def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = None, overwrite: bool = False) -> Path:
     """Saves a model as config.json and model.safetensors in a folder, and returns the folder.
 
     Each file is whole or absent; config.json, written last, holds the weights' digest.
 
     Args:
-        model: An Autoencoder, LinearAutoencoder or PersianRug.
+        model: Of a kind that `load` knows; `register_model` makes others known.
         folder: Made if missing.
         features: Saved with the model, so that it can be measured later without naming them again.
         overwrite: Whether an earlier model in the folder may be replaced.
 
     Raises:
-        ValueError: The features are not as many as the model's.
+        ValueError: The features are not as many as the model's, or nobody could load it.
         FileExistsError: The folder holds a model and `overwrite` is false.
         OSError: The folder cannot be written or the disk is full; an earlier model is then as it was, but
             for weights that no longer match its config, which `load` refuses.
     """
     folder = Path(folder)
+    if type(model) not in _KINDS:
+        raise ValueError(f"`model` must be of a kind that can be loaded, got {type(model).__name__}: register_model it")
     if features is not None and features.n_features != model.n_features:
         raise ValueError(
             f"`features` must be those of the model, {model.n_features}, got {features.n_features}: give its own"
@@ -52,11 +69,13 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
     if not overwrite:
         _files.vacant(folder, CONFIG, UNFINISHED)
     _files.write_tensors(folder / WEIGHTS, model.state_dict())
+    settings = model.settings()
     config = {
-        "format": FORMAT,
-        "model": type(model).__name__,
+        "format": FORMATS[1] if settings else FORMATS[0],
+        "model": model.kind,
         "n_features": model.n_features,
         "n_hidden": model.n_hidden,
+        **settings,
         "features": features.to_config() if features else None,
         "weights_digest": _files.digest(folder / WEIGHTS),
     }
@@ -77,14 +96,18 @@ def load_with_features(folder: str | Path) -> Loaded:
     """Returns the model saved in a folder together with its features; raises as `load`."""
     folder = Path(folder)
     config = _files.read_json(folder / CONFIG, "model")
-    if config.get("format") != FORMAT:
+    if config.get("format") not in FORMATS:
         raise ValueError(
-            f"{folder / CONFIG} must have format {FORMAT}, got {config.get('format')!r}: "
+            f"{folder / CONFIG} must have format {FORMATS[0]} or {FORMATS[1]}, got {config.get('format')!r}: "
             "it is foreign or was written by another version"
         )
+    try:
+        kind = _KINDS.named(config.get("model"))
+    except ValueError as error:
+        raise ValueError(f"{folder / CONFIG}: {error}") from None
     tensors = _read_weights(folder / WEIGHTS, config.get("weights_digest"))
     try:
-        model = _build(config, tensors)
+        model = _build(kind, config, tensors)
         features = _features(config["features"], model)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())
@@ -99,7 +122,7 @@ def _read_weights(path: Path, expected_digest: Any) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} is damaged (its digest is not the one in {CONFIG}): restore it or train again")
     tensors, _ = _files.read_tensors(path, "model weights")
     for name, tensor in tensors.items():
-        if tensor.dtype in _TYPES and not bool(torch.isfinite(tensor).all()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{path} must hold finite numbers, but `{name}` does not: its training diverged")
     return tensors
 
@@ -113,46 +136,8 @@ def _features(config: Any, model: Model) -> SparseFeatures | None:
     return features
 
 
-def _build(config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
+def _build(kind: type[Model], config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
     """Returns the model; its sizes are held against the tensors before anything of that size is made."""
-    kinds = {"Autoencoder": _autoencoder, "LinearAutoencoder": _linear, "PersianRug": _rug}
-    if (kind := config["model"]) not in list(kinds):
-        raise ValueError(f"`model` must be Autoencoder, LinearAutoencoder or PersianRug, got {kind!r}")
     n = _checks.whole_number("n_features", config["n_features"])
-    return kinds[kind](n, _checks.hidden_width(config["n_hidden"], n), tensors)
-
-
-def _autoencoder(n: int, n_hidden: int, tensors: dict[str, torch.Tensor]) -> Model:
-    _check(tensors, {"W_enc": (n_hidden, n), "W_dec": (n, n_hidden), "b_dec": (n,)})
-    model = Autoencoder(n, n_hidden).to(tensors["W_enc"].dtype)
-    model.load_state_dict(tensors)  # copied: W_enc keeps its order in memory, on which rounding depends
-    return model
-
-
-def _linear(n: int, n_hidden: int, tensors: dict[str, torch.Tensor]) -> Model:
-    _check(tensors, {"W_enc": (n_hidden, n), "W_dec": (n, n_hidden), "b_dec": (n,)})
-    return LinearAutoencoder(tensors["W_enc"], tensors["W_dec"], tensors["b_dec"])
-
-
-def _rug(n: int, n_hidden: int, tensors: dict[str, torch.Tensor]) -> Model:
-    _check(tensors, {"rows": (n_hidden,), "scale": (), "bias": ()}, whole=("rows",))
-    model = PersianRug(n, tensors["rows"], scale=float(tensors["scale"]), bias=float(tensors["bias"]))
-    if not torch.equal(model.rows, tensors["rows"]):
-        raise ValueError("`rows` must be increasing")
-    model.load_state_dict(tensors, assign=True)  # keeps their dtype
-    return model
-
-
-def _check(
-    tensors: dict[str, torch.Tensor], shapes: dict[str, tuple[int, ...]], *, whole: tuple[str, ...] = ()
-) -> None:
-    """Raises ValueError unless there are tensors of these names and shapes, all of one floating type but the whole."""
-    if set(tensors) != set(shapes):
-        raise ValueError(f"the tensors must be {', '.join(sorted(shapes))}, got {', '.join(sorted(tensors))}")
-    floating = {tensor.dtype for name, tensor in tensors.items() if name not in whole}
-    if len(floating) > 1 or not floating <= _TYPES or any(tensors[name].dtype != torch.int64 for name in whole):
-        types = ", ".join(f"{name} {tensor.dtype}" for name, tensor in tensors.items())
-        raise ValueError(f"the tensors must have one floating type, whole numbers int64, got {types}")
-    for name, shape in shapes.items():
-        if tuple(tensors[name].shape) != shape:
-            raise ValueError(f"`{name}` must have shape {shape}, got {tuple(tensors[name].shape)}")
+    settings = {name: value for name, value in config.items() if name not in _OWN}
+    return kind.restored(n, _checks.hidden_width(config["n_hidden"], n), tensors, settings)

@@ -11,7 +11,8 @@ from torch import Tensor
 from superposition import _checks
 from superposition._random import torch_generator
 from superposition.models import Model
-from superposition.models.encoders import Encoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import Encoder
 from superposition.theory import welch_bound
 
 # Supports up to this number are all looked at.

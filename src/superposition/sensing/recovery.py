@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from superposition import _checks, _tensors
+from superposition import _checks
 from superposition.decoders import SupportCertificate, ThresholdLeastSquares
 from superposition.features import SparseFeatures
-from superposition.models import Autoencoder, Model, PersianRug
-from superposition.models.encoders import encoder_of
+from superposition.models import Model
 
 
 @dataclass(frozen=True)
@@ -43,32 +41,26 @@ def recover(model: Model, y: Float[Tensor, "batch n_hidden"], k: int, *, rounds:
     explain the activations, further rounds correct the support.
 
     Args:
-        model: An Autoencoder or a PersianRug.
+        model: Any model; of its W_dec the directions count.
         y: Activations, finite.
         k: Number of active features, in [1, n_hidden].
         rounds: Most rounds, ≥ 1; with 1 it is the lemma's algorithm.
 
     Raises:
-        ValueError: `k` or a shape is not valid, y is not finite, or the model is of another kind.
+        ValueError: `k` or a shape is not valid, y is not finite, or it is no model.
 
     Reference: Toy Models of Superposition, appendix on compressed sensing, lemma 1, with its condition corrected.
 
+    >>> from superposition.models import PersianRug
     >>> from superposition.sensing import sparse_vectors
     >>> rug, x = PersianRug.draw(64, 32), sparse_vectors(64, 1, 3)
     >>> bool(torch.allclose(recover(rug, rug.encode(x), 1).x, x, atol=1e-5))
     True
     """
-    match model:
-        case PersianRug():
-            decoder = ThresholdLeastSquares(k, rounds=rounds)
-        case Autoencoder():
-            W_enc, W_dec = (_tensors.finite(name, getattr(model, name).detach()) for name in ("W_enc", "W_dec"))
-            diagonal = (W_dec * W_enc.T).sum(dim=1, keepdim=True)
-            # A dead feature is never among the largest.
-            decoder = ThresholdLeastSquares(k, W_dec=torch.where(diagonal > 0, W_dec / diagonal, 0.0), rounds=rounds)
-        case _:
-            raise ValueError(f"`model` must be an Autoencoder or a PersianRug, got {_checks.shown(model)}")
-    decoded = decoder(y, encoder_of(model), SparseFeatures(model.n_features, 1.0))
+    # A dead feature is never among the largest.
+    W_dec = _checks.instance("model", model, Model, "a model").W_dec_of_unit_diagonal()
+    decoder = ThresholdLeastSquares(k, W_dec=W_dec, rounds=rounds)
+    decoded = decoder(y, model.encoder, SparseFeatures(model.n_features, 1.0))
     certificate = decoded.certificate
     assert isinstance(certificate, SupportCertificate)
     return Recovery(

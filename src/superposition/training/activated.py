@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, sqrt
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,14 +15,14 @@ from superposition._random import torch_generator
 from superposition.diagnostics.loss import check_same_width, held_out_loss
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
-from superposition.training.activations import (
-    ActivatedAutoencoder,
+from superposition.models import Autoencoder
+from superposition.models.activations import (
     Activation,
     GatedActivation,
     JumpReLUActivation,
-    ProLUActivation,
     ReLUActivation,
     TopKActivation,
+    TRecActivation,
 )
 from superposition.training.config import TrainingConfig
 
@@ -54,7 +55,7 @@ class ActivationResult:
 
 
 def train_activated(
-    model: ActivatedAutoencoder, features: SparseFeatures, config: TrainingConfig | None = None, *, seed: int = 0
+    model: Autoencoder, features: SparseFeatures, config: TrainingConfig | None = None, *, seed: int = 0
 ) -> None:
     """Trains in place on fresh batches by autograd, with Adam and the rates of a protocol.
 
@@ -91,16 +92,16 @@ def activations(features: SparseFeatures) -> dict[str, dict[str, Callable[[], Ac
     def by_width(kind: Callable[..., Activation], *size: int) -> dict[str, Callable[[], Activation]]:
         return {f"bandwidth {width:g}": partial(kind, *size, width) for width in _BANDWIDTHS}
 
-    def by_k(*, of_batch: bool) -> dict[str, Callable[[], Activation]]:
-        return {f"k = {k}": partial(TopKActivation, k, of_batch=of_batch) for k in kept}
+    def by_k(among: Literal["sample", "batch"]) -> dict[str, Callable[[], Activation]]:
+        return {f"k = {k}": partial(TopKActivation, k, among=among) for k in kept}
 
     return {
         "ReLU": {"": ReLUActivation},
-        "TopK": by_k(of_batch=False),
-        "BatchTopK": by_k(of_batch=True),
+        "TopK": by_k("sample"),
+        "BatchTopK": by_k("batch"),
         "JumpReLU": by_width(JumpReLUActivation, n),
         "Gated": by_width(GatedActivation, n),
-        "TRec (ProLU)": by_width(ProLUActivation),
+        "TRec (ProLU)": by_width(TRecActivation),
     }
 
 
@@ -135,12 +136,12 @@ def compare_activations(
     if "ReLU" not in choices:
         raise ValueError(f"`choices` must have ReLU among them, got {', '.join(choices)}")
 
-    def trained(make: Callable[[], Activation], seed: int) -> ActivatedAutoencoder:
-        model = ActivatedAutoencoder(features.n_features, n_hidden, make(), seed=seed)
+    def trained(make: Callable[[], Activation], seed: int) -> Autoencoder:
+        model = Autoencoder(features.n_features, n_hidden, activation=make(), seed=seed)
         train_activated(model, features, config, seed=seed)
         return model
 
-    def loss(model: ActivatedAutoencoder, samples: int) -> float:
+    def loss(model: Autoencoder, samples: int) -> float:
         return held_out_loss(model, features, n_samples=n_held_out, seed=samples).value
 
     found: dict[str, tuple[str, list[float], float]] = {}

@@ -14,7 +14,8 @@ from superposition._random import derived_seed, torch_generator
 from superposition.decoders.base import check_same_size
 from superposition.features import SparseFeatures
 from superposition.models import Model
-from superposition.models.encoders import Encoder, encoder_of
+from superposition.models.base import encoder_of
+from superposition.models.encoders import Encoder
 
 _BATCH = 512
 _WARM_UP = 0.05

@@ -16,7 +16,7 @@ from superposition._progress import Display, Report, silent
 from superposition._random import torch_generator
 from superposition.diagnostics.loss import check_same_width, held_out_loss
 from superposition.features import SparseFeatures
-from superposition.models import Autoencoder
+from superposition.models import Autoencoder, ReLUActivation
 from superposition.theory import weighted_linear_loss
 from superposition.training import checkpoint, storage
 from superposition.training.config import TrainingConfig
@@ -172,6 +172,10 @@ def train_many(
 def _check_start(model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> None:
     """Raises ValueError for a model that cannot be trained so."""
     _checks.instance("model", model, Autoencoder, "an Autoencoder (fit_rug fits a PersianRug)")
+    if not isinstance(model.activation, ReLUActivation):
+        raise ValueError(
+            f"`model` must have a ReLU, got {model.activation.kind}: train_activated trains any activation"
+        )
     _checks.instance("config", config, TrainingConfig, "a TrainingConfig")
     check_same_width(model, features)
     if config.tied and not torch.equal(model.W_dec, model.W_enc.T):

@@ -1,36 +1,66 @@
-"""Autoencoders with activations other than the ReLU, their jumps trained straight through."""
+"""Activations: what becomes of W x and the bias. Jumps are trained straight through."""
 
 import abc
-from typing import Any, final
+from typing import Any, ClassVar, Literal, Self, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks
-from superposition.models import Autoencoder, Model
+from superposition._kinds import Kinds
 
 # Initial threshold of a jump, feature units: below the interference, so that training decides.
 _FIRST_THRESHOLD = 0.05
 
 
 class Activation(torch.nn.Module, abc.ABC):
-    """A function of m = W x and the bias; it may have parameters of its own, one a feature."""
+    """A function of m = W x and the bias; it may have parameters of its own, one a feature.
+
+    Attributes:
+        kind: Name of the kind in files.
+    """
+
+    kind: ClassVar[str] = ""
 
     @abc.abstractmethod
     def forward(
-        self, m: Float[Tensor, "batch n_features"], bias: Float[Tensor, " n_features"]
-    ) -> Float[Tensor, "batch n_features"]:
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction."""
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what makes another one like it, beside the number of features and its parameters, as plain data."""
+        return {}
+
+    @classmethod
+    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:  # noqa: ARG003
+        """Returns one for so many features, of these settings."""
+        return cls(**settings)
+
+
+@final
+class NoActivation(Activation):
+    """m + b, of linear models."""
+
+    kind: ClassVar[str] = "none"
+
+    def forward(
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
+        """Returns the reconstruction."""
+        return m + bias
 
 
 @final
 class ReLUActivation(Activation):
     """ReLU(m + b)."""
 
+    kind: ClassVar[str] = "relu"
+
     def forward(
-        self, m: Float[Tensor, "batch n_features"], bias: Float[Tensor, " n_features"]
-    ) -> Float[Tensor, "batch n_features"]:
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction."""
         return torch.relu(m + bias)
 
@@ -41,19 +71,26 @@ class TopKActivation(Activation):
 
     Args:
         k: Kept entries a sample, ≥ 1.
-        of_batch: Whether the batch shares them out.
+        among: Whether each sample keeps k entries, or a batch k times its size.
     """
 
-    def __init__(self, k: int, *, of_batch: bool = False) -> None:
+    kind: ClassVar[str] = "top-k"
+
+    def __init__(self, k: int, *, among: Literal["sample", "batch"] = "sample") -> None:
         super().__init__()
-        self.k, self.of_batch = _checks.whole_number("k", k), of_batch
+        self.k, self.among = _checks.whole_number("k", k), _checks.choice("among", among, ("sample", "batch"))
+
+    def settings(self) -> dict[str, Any]:
+        """Returns k, and among what it is counted."""
+        return {"k": self.k, "among": self.among}
 
     def forward(
-        self, m: Float[Tensor, "batch n_features"], bias: Float[Tensor, " n_features"]
-    ) -> Float[Tensor, "batch n_features"]:
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction; gradients are those of the entries kept."""
         value = torch.relu(m + bias)
-        pool, count = (value.view(1, -1), self.k * len(value)) if self.of_batch else (value, self.k)
+        samples = value.view(-1, value.shape[-1])
+        pool, count = (samples.view(1, -1), self.k * len(samples)) if self.among == "batch" else (samples, self.k)
         kept = pool.topk(min(count, pool.shape[1]), dim=1, sorted=False)
         return torch.zeros_like(pool).scatter(1, kept.indices, kept.values).view_as(value)
 
@@ -69,14 +106,25 @@ class JumpReLUActivation(Activation):
     Reference: Rajamanoharan et al. 2024, "Jumping ahead", eq. 11.
     """
 
+    kind: ClassVar[str] = "jump-relu"
+
     def __init__(self, n_features: int, bandwidth: float) -> None:
         super().__init__()
         self.bandwidth = _bandwidth(bandwidth)
         self.log_threshold = torch.nn.Parameter(torch.full((n_features,), _FIRST_THRESHOLD).log())
 
+    def settings(self) -> dict[str, Any]:
+        """Returns the bandwidth."""
+        return {"bandwidth": self.bandwidth}
+
+    @classmethod
+    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:
+        """Returns one for so many features, of these settings."""
+        return cls(n_features, **settings)
+
     def forward(
-        self, m: Float[Tensor, "batch n_features"], bias: Float[Tensor, " n_features"]
-    ) -> Float[Tensor, "batch n_features"]:
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction."""
         value = m + bias
         return value * jump(value.detach() - self.log_threshold.exp(), self.bandwidth)
@@ -94,21 +142,32 @@ class GatedActivation(Activation):
     shared but for the scale.
     """
 
+    kind: ClassVar[str] = "gated"
+
     def __init__(self, n_features: int, bandwidth: float) -> None:
         super().__init__()
         self.bandwidth = _bandwidth(bandwidth)
         self.log_scale = torch.nn.Parameter(torch.zeros(n_features))
         self.gate_bias = torch.nn.Parameter(torch.zeros(n_features))
 
+    def settings(self) -> dict[str, Any]:
+        """Returns the bandwidth."""
+        return {"bandwidth": self.bandwidth}
+
+    @classmethod
+    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:
+        """Returns one for so many features, of these settings."""
+        return cls(n_features, **settings)
+
     def forward(
-        self, m: Float[Tensor, "batch n_features"], bias: Float[Tensor, " n_features"]
-    ) -> Float[Tensor, "batch n_features"]:
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction."""
         return torch.relu(self.log_scale.exp() * m + bias) * jump(m + self.gate_bias, self.bandwidth)
 
 
 @final
-class ProLUActivation(Activation):
+class TRecActivation(Activation):
     """m 1[m + b > 0 and m > 0], the thresholded rectifier; b is trained straight through.
 
     Args:
@@ -117,15 +176,44 @@ class ProLUActivation(Activation):
     Reference: Taggart 2024; Konda, Memisevic and Krueger 2014.
     """
 
+    kind: ClassVar[str] = "trec"
+
     def __init__(self, bandwidth: float) -> None:
         super().__init__()
         self.bandwidth = _bandwidth(bandwidth)
 
+    def settings(self) -> dict[str, Any]:
+        """Returns the bandwidth."""
+        return {"bandwidth": self.bandwidth}
+
     def forward(
-        self, m: Float[Tensor, "batch n_features"], bias: Float[Tensor, " n_features"]
-    ) -> Float[Tensor, "batch n_features"]:
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction."""
         return torch.relu(m) * jump(m.detach() + bias, self.bandwidth)
+
+
+_KINDS: Kinds[type[Activation]] = Kinds(
+    "activation",
+    *(NoActivation, ReLUActivation, TopKActivation, JumpReLUActivation, GatedActivation, TRecActivation),
+)
+
+
+def register_activation(kind: type[Activation]) -> type[Activation]:
+    """Makes a kind of activation known where saved models name it; a decorator.
+
+    Raises:
+        ValueError: It has no name, or another kind has it.
+    """
+    return _KINDS.register(kind)
+
+
+def activation_of(description: Any, n_features: int) -> Activation:
+    """Returns the activation that a file describes, the ReLU if it says nothing; raises ValueError for an unknown."""
+    if description is None:
+        return ReLUActivation()
+    settings = dict(description)
+    return _KINDS.named(settings.pop("kind", None)).of(n_features, settings)
 
 
 class _Jump(torch.autograd.Function):
@@ -152,42 +240,6 @@ def jump(t: Float[Tensor, "*some"], width: float) -> Float[Tensor, "*some"]:
     tensor([0., 2.])
     """
     return _Jump.apply(t, width)  # type: ignore[no-any-return, no-untyped-call]
-
-
-@final
-class ActivatedAutoencoder(Model):
-    """x̂ = activation(W_dec W_enc x, b_dec), from the same initial weights as an Autoencoder of that seed.
-
-    Args:
-        n_features: Number of features, ≥ 1.
-        n_hidden: Width of the bottleneck, in [1, n_features].
-        activation: What becomes of W x and the bias.
-        seed: Seed of the initial weights, ≥ 0.
-
-    >>> ActivatedAutoencoder(8, 4, TopKActivation(2))(torch.ones(3, 8)).count_nonzero(dim=1).max() <= 2
-    tensor(True)
-    """
-
-    def __init__(self, n_features: int, n_hidden: int, activation: Activation, *, seed: int = 0) -> None:
-        super().__init__()
-        start = Autoencoder(n_features, n_hidden, seed=seed)
-        self.n_features, self.n_hidden = start.n_features, start.n_hidden
-        self.W_enc, self.W_dec, self.b_dec = start.W_enc, start.W_dec, start.b_dec
-        self.activation = activation
-
-    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
-        """Returns the reconstruction."""
-        m = x.reshape(-1, self.n_features) @ self.W_enc.T @ self.W_dec.T
-        return self.activation(m, self.b_dec).view(x.shape)  # type: ignore[no-any-return]
-
-    @torch.no_grad()
-    def W_rows(self, start: int, stop: int) -> Float[Tensor, "rows n_features"]:
-        """Returns rows of W_dec W_enc."""
-        return self.W_dec[start:stop] @ self.W_enc
-
-    def bias_vector(self) -> Float[Tensor, " n_features"]:
-        """Returns b_dec."""
-        return self.b_dec.detach()
 
 
 def _bandwidth(value: float) -> float:

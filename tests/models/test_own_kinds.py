@@ -1,0 +1,153 @@
+"""A kind of model and an activation that a user defines: what ours do with them, without knowing them."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+
+from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, load, save, symmetry
+from superposition.decoders import OAMP, ReLU, compare_decoders, fit_decoder
+from superposition.diagnostics import interference, loss_split, spectrum
+from superposition.models import (
+    Activation,
+    Model,
+    NoActivation,
+    ReLUActivation,
+    TopKActivation,
+    register_activation,
+    register_model,
+)
+from superposition.sensing import recover, sparse_vectors
+from superposition.training.activated import train_activated
+from tests.rounding import assert_close, assert_within, gamma
+
+FEATURES = SparseFeatures(12, 0.2)
+
+
+@register_activation
+class Squared(Activation):
+    """s ReLU(m + b)², s > 0 learnt."""
+
+    kind: ClassVar[str] = "tests.squared"
+
+    def __init__(self, power: float = 2.0) -> None:
+        super().__init__()
+        self.power = power
+        self.log_scale = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, m, bias):
+        return self.log_scale.exp() * torch.relu(m + bias) ** self.power
+
+    def settings(self):
+        return {"power": self.power}
+
+
+class Mirrored(Model):
+    """x̂ = ReLU(g Cᵀ C x + b), C of columns (cos, sin) of equal angles: one gain and one bias for all."""
+
+    kind: ClassVar[str] = "tests.mirrored"
+
+    def __init__(self, n_features, n_hidden, *, turns=1):
+        super().__init__()
+        self.n_features, self.n_hidden, self.turns = n_features, n_hidden, turns
+        self.activation = ReLUActivation()
+        self.gain, self.b = (torch.nn.Parameter(torch.tensor(value)) for value in (0.7, -0.1))
+
+    @property
+    def code(self):
+        angle = 2 * torch.pi * self.turns * torch.arange(self.n_features) / self.n_features
+        return torch.stack([torch.cos(angle), torch.sin(angle)])
+
+    def encode(self, x):
+        return x @ self.code.T
+
+    def read_out(self, hidden):
+        return self.gain * (hidden @ self.code)
+
+    def bias_vector(self):
+        return self.b.detach().expand(self.n_features)
+
+    def settings(self):
+        return {"turns": self.turns}
+
+
+def twin(model):
+    """The same matrices in a model of ours."""
+    same = Autoencoder(12, 2)
+    with torch.no_grad():
+        same.W_enc.copy_(model.code)
+        same.W_dec.copy_(0.7 * model.code.T)
+        same.b_dec.fill_(-0.1)
+    return same
+
+
+def test_naive_twin_a_model_of_ones_own_is_asked_what_ours_are(generator):
+    own = Mirrored(12, 2)
+    ours, x = twin(own), FEATURES.sample(50, generator)
+    rounding = gamma(40, torch.float32)  # sums of 12, then of 2, of entries of order one, and eight more
+    for ask in (
+        lambda model: model(x),
+        lambda model: model.decode(model.encode(x)),
+        lambda model: model.pre_activations(x),
+        lambda model: model.W_rows(3, 7),
+        lambda model: model.encoder.columns(torch.arange(12)),
+        lambda model: model.W_dec_of_unit_diagonal(),
+        lambda model: recover(model, model.encode(sparse_vectors(12, 1, 5)), 1).x,
+    ):
+        assert_within(ask(own), ask(ours), 12 * rounding)
+    assert_within(spectrum(own).singular_values, spectrum(ours).singular_values, 12 * rounding)
+    for measure in (held_out_loss, lambda model, features: loss_split(model, features, n_samples=500).loss):
+        assert_close(measure(own, FEATURES).value, measure(ours, FEATURES).value, 100 * rounding)
+    assert_within(interference(own, FEATURES).variance, interference(ours, FEATURES).variance, 12 * rounding)
+    assert_close(symmetry(own, FEATURES).diagonal.mean, symmetry(ours, FEATURES).diagonal.mean, 12 * rounding)
+    found = compare_decoders(own, FEATURES, [fit_decoder(ReLU(), own, FEATURES), OAMP()], 200)
+    assert all(result.loss.value > 0 for result in found)
+
+
+def test_files_name_kinds_that_are_known_after_registration(tmp_path):
+    model = Mirrored(12, 2, turns=5)
+    with torch.no_grad():
+        model.gain.fill_(0.25)
+    with pytest.raises(ValueError, match="`model` must be of a kind that can be loaded, got Mirrored"):
+        save(model, tmp_path / "unknown")
+    assert not (tmp_path / "unknown").exists()
+    assert register_model(Mirrored) is Mirrored
+    register_model(Mirrored)  # a module may be run again
+    loaded = load(save(model, tmp_path / "own", features=FEATURES))
+    assert isinstance(loaded, Mirrored)
+    assert (loaded.turns, float(loaded.gain.detach())) == (5, 0.25)
+
+    class Another(Mirrored):
+        pass
+
+    with pytest.raises(ValueError, match=r"must have a name of its own, got 'tests\.mirrored', that of Mirrored"):
+        register_model(Another)
+
+    class Nameless(Mirrored):
+        kind: ClassVar[str] = ""
+
+    with pytest.raises(ValueError, match="must have a name in files, got Nameless"):
+        register_model(Nameless)
+
+
+@pytest.mark.parametrize("activation", [Squared(1.5), TopKActivation(3, among="batch"), NoActivation()])
+def test_an_autoencoder_of_any_activation_is_trained_saved_and_loaded(tmp_path, generator, activation):
+    model = Autoencoder(12, 4, activation=activation, seed=1)
+    before = held_out_loss(model, FEATURES, n_samples=4000)
+    train_activated(model, FEATURES, TrainingConfig(n_steps=150, batch_size=128))
+    after = held_out_loss(model, FEATURES, n_samples=4000)
+    assert after.z_score(before.value) < -5
+    loaded = load(save(model, tmp_path / "model"))
+    x = FEATURES.sample(20, generator)
+    assert torch.equal(loaded(x), model(x))
+    assert loaded.activation.settings() == activation.settings()
+
+
+def test_an_activation_nobody_knows_is_refused_by_name(tmp_path):
+    folder = save(Autoencoder(12, 4, activation=Squared()), tmp_path / "model")
+    config = folder / "config.json"
+    text = config.read_text()
+    assert "tests.squared" in text
+    config.write_text(text.replace("tests.squared", "somebody.else"))
+    with pytest.raises(ValueError, match=r"`activation` must be none, relu, .*, got 'somebody\.else': one of your own"):
+        load(folder)
