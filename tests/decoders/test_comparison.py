@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from superposition import PersianRug, SparseFeatures
-from superposition.decoders import OAMP, OMP, OracleSupport, ReLU, compare_decoders
+from superposition import Autoencoder, PersianRug, SparseFeatures, held_out_loss
+from superposition.decoders import OAMP, OMP, OracleSupport, ReLU, compare_decoders, fit_decoder
 from superposition.decoders.fitting import observed
-from superposition.models.base import encoder_of
 from tests.rounding import assert_within, likely_gamma
+from tests.statistics import Z_BOUND
 
 
 def test_naive_twin_loss_over_chunks_with_importances():
     features = SparseFeatures(64, 0.1, importance=np.linspace(0, 2, 64))
-    rug = PersianRug.draw(64, 16)
-    encoder = encoder_of(rug)
-    (found,) = compare_decoders(rug, features, [ReLU(1.2, -0.3)], 40_000, seed=7)
+    encoder = PersianRug.draw(64, 16).encoder
+    (found,) = compare_decoders(encoder, features, [ReLU(1.2, -0.3)], 40_000, seed=7)
     errors, moved = [], []
     for index, size in enumerate((16384, 16384, 7232)):
         x, hidden = observed(encoder, features, size, 0.0, 7, "compare", index)
@@ -35,7 +34,7 @@ def test_naive_twin_loss_over_chunks_with_importances():
 
 
 def test_a_slow_decoder_sees_the_first_samples_only():
-    features, rug = SparseFeatures(128, 0.05), PersianRug.draw(128, 64)
+    features, rug = SparseFeatures(128, 0.05), PersianRug.draw(128, 64).encoder
     (fast,) = compare_decoders(rug, features, [ReLU()], 4000, seconds=600)
     (slow,) = compare_decoders(rug, features, [OMP(40)], 4000, seconds=1e-6)
     assert fast.loss.count == 4000
@@ -45,10 +44,29 @@ def test_a_slow_decoder_sees_the_first_samples_only():
 
 def test_oracles_are_told_and_others_are_not():
     features = SparseFeatures(256, 0.05)
-    oracle, message_passing = compare_decoders(PersianRug.draw(256, 128), features, [OracleSupport(), OAMP()], 50)
+    oracle, message_passing = compare_decoders(
+        PersianRug.draw(256, 128).encoder, features, [OracleSupport(), OAMP()], 50
+    )
     assert oracle.loss.value > 0
     assert message_passing.converged > 0.9
     assert message_passing.predicted == 0
+
+
+def test_a_model_is_compared_as_it_is_and_what_was_not_fitted_says_so():
+    features = SparseFeatures(64, 0.1, importance=np.linspace(0, 2, 64))
+    model = Autoencoder(64, 16, seed=3)
+    own, plain, fitted = compare_decoders(
+        model, features, [ReLU(), fit_decoder(ReLU(), model, features, n_samples=2000)], 20_000
+    )
+    assert own.decoder == "model as it is"
+    expected = held_out_loss(model, features, n_samples=20_000)
+    spread = np.hypot(own.loss.standard_error, expected.standard_error)
+    assert abs(own.loss.value - expected.value) < Z_BOUND * spread
+    assert spread < 0.02 * expected.value
+    # A tied start has no bias and unit columns but for its draw: it does what an unfitted ReLU does, not what a fitted.
+    assert fitted.loss.value < 0.9 * own.loss.value
+    assert "not fitted: use fit_decoder" in plain.why
+    assert own.why == fitted.why == ""
 
 
 def test_bad_arguments_are_refused():

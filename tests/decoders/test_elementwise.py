@@ -18,7 +18,7 @@ from superposition.decoders import (
     compare_decoders,
     fit_decoder,
 )
-from superposition.decoders.elementwise import _mean_field_loss
+from superposition.decoders.elementwise import Calibration, _mean_field_loss
 from superposition.decoders.fitting import observed
 from superposition.decoders.readout import best_readout, matched
 from superposition.models import Autoencoder
@@ -196,6 +196,24 @@ def test_bayes_on_weights_that_are_not_tight_beats_the_best_relu():
     found = compare_decoders(encoder, features, [Bayes(), relu, ReLU()], 20_000)
     assert found[0].loss.value < found[1].loss.value < found[2].loss.value
     assert found[0].predicted is found[1].predicted is None
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, TopK(), TopK(among="batch")], ids=lambda family: family.name)
+def test_limit_columns_that_are_nearly_none_cost_no_more_than_none(family):
+    """A trained model with dead features: their interference is 70 times the others', and all share the parameters."""
+    features, W_enc = SparseFeatures(128, 0.045), DenseEncoder.gaussian(128, 32, seed=2).W_enc.clone()
+    dead = torch.arange(128) < 29
+    losses = {}
+    for size in (0.0, 0.015):
+        encoder = DenseEncoder(torch.where(dead, size, 1.0) * W_enc)
+        fitted = fit_decoder(family, encoder, features)
+        losses[size] = compare_decoders(encoder, features, [fitted], 8000)[0].loss.value
+        assert (fitted.W_dec[dead] == 0).all()
+    # The nearly dead ones are noise of 0.015² of a feature's variance.
+    assert abs(losses[0.015] / losses[0.0] - 1) < 0.01
+    sample = Calibration.of(*observed(encoder, features, 2000, 0.0, 0, "test"), encoder, features, 0.0)
+    spoilt = family.fitted(sample)
+    assert float((spoilt.activate(sample.z) - sample.x).square().mean()) > 1.3 * losses[0.0]
 
 
 def test_a_feature_without_a_column_is_decoded_as_its_mean(small):

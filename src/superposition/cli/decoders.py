@@ -14,7 +14,7 @@ from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
     from superposition.decoders import Decoder
-    from superposition.models import Encoder
+    from superposition.models import Encoder, Model
 
 Name = Literal[
     "relu", "jumprelu", "gated", "trec", "topk", "batchtopk", "bayes", "oracle", "lemma1", "pursuit", "omp",
@@ -55,8 +55,10 @@ class Decode(Narrowed):
         from superposition import _checks, theory
         from superposition.decoders import compare_decoders, fit_decoder
         from superposition.features import SparseFeatures
+        from superposition.models import encoder_of
 
-        encoder = self._encoder()
+        source = self._source()
+        encoder = encoder_of(source)
         features = SparseFeatures(encoder.n_features, self.probability)
         noise = float(_checks.finite("noise", self.noise, non_negative=True)) ** 2
         if not self.decoders:
@@ -70,7 +72,7 @@ class Decode(Narrowed):
             for name in self.decoders
         ]
         found = compare_decoders(
-            encoder, features, decoders, self.n_samples, noise_variance=noise, seconds=self.seconds, seed=self.seed + 1
+            source, features, decoders, self.n_samples, noise_variance=noise, seconds=self.seconds, seed=self.seed + 1
         )
         table = new_table(
             "decoder", "loss per feature", "theory", "ms a sample", "samples", "converged",
@@ -96,18 +98,18 @@ class Decode(Narrowed):
         show(table)
         return 0 if all(result.loss.value < float("inf") for result in found) else FAILED
 
-    def _encoder(self) -> "Encoder":
-        from superposition.models import DenseEncoder, PersianRug, encoder_of
+    def _source(self) -> "Encoder | Model":
+        from superposition.models import DenseEncoder, PersianRug
 
         if self.model is not None:
-            return self._saved_encoder(self.model)
+            return self._saved(self.model)
         if self.n_features is None:
             raise ValueError("--n-features must be given, or --model, which has it")
         n_features, width = self.n_features, self.width_of(self.n_features)
         self._refuse_absurd(n_features, width, is_dense=self.encoder != "rug")
         match self.encoder:
             case "rug":
-                return encoder_of(PersianRug.draw(n_features, width, seed=self.seed))
+                return PersianRug.draw(n_features, width, seed=self.seed).encoder
             case "gaussian":
                 return DenseEncoder.gaussian(n_features, width, seed=self.seed)
             case "harmonic":
@@ -119,21 +121,21 @@ class Decode(Narrowed):
         cost = costs.of_encoder(n_features, n_hidden, is_dense=is_dense, seconds=seconds, is_programme=is_programme)
         cost.refuse(force=self.force)
 
-    def _saved_encoder(self, folder: Path) -> "Encoder":
-        """Returns the encoder of a saved model; raises ValueError if it contradicts a size that was given."""
-        from superposition.models import encoder_of, load
+    def _saved(self, folder: Path) -> "Model":
+        """Returns a saved model; raises ValueError if it contradicts a size that was given."""
+        from superposition.models import load
 
-        encoder = encoder_of(load(folder))
-        self._refuse_absurd(encoder.n_features, encoder.n_hidden, is_dense=False)
-        n_features = encoder.n_features if self.n_features is None else self.n_features
+        model = load(folder)
+        self._refuse_absurd(model.n_features, model.n_hidden, is_dense=False)
+        n_features = model.n_features if self.n_features is None else self.n_features
         has_width = self.ratio is not None or self.n_hidden is not None
-        width = self.width_of(n_features) if has_width else encoder.n_hidden
-        if (encoder.n_features, encoder.n_hidden) != (n_features, width):
+        width = self.width_of(n_features) if has_width else model.n_hidden
+        if (model.n_features, model.n_hidden) != (n_features, width):
             raise ValueError(
                 f"`model` must have n_features = {n_features} and n_hidden = {width}, got "
-                f"{encoder.n_features} and {encoder.n_hidden} in {folder}"
+                f"{model.n_features} and {model.n_hidden} in {folder}"
             )
-        return encoder
+        return model
 
     def _decoder(self, name: Name, encoder: "Encoder", noise: float) -> "Decoder":
         from superposition import decoders

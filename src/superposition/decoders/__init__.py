@@ -1,6 +1,7 @@
 """From hidden activations back to features: one algorithm a file, compared under one protocol."""
 
 from superposition.decoders.amp import AMP
+from superposition.decoders.as_it_is import AsItIs
 from superposition.decoders.base import Decoded, Decoder
 from superposition.decoders.basis_pursuit import BasisPursuit
 from superposition.decoders.bayes import Bayes, OracleSupport
@@ -20,6 +21,7 @@ __all__ = [
     "AMP",
     "OAMP",
     "OMP",
+    "AsItIs",
     "BasisPursuit",
     "Bayes",
     "Decoded",

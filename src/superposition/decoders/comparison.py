@@ -9,7 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks
+from superposition.decoders.as_it_is import AsItIs
 from superposition.decoders.base import Decoded, Decoder, check_noise, check_same_size
+from superposition.decoders.elementwise import Elementwise
 from superposition.decoders.fitting import observed
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
@@ -32,7 +34,7 @@ class DecoderResult:
         converged: Share of samples that converged.
         iterations: Mean number of iterations.
         residual: Mean of ‖hidden − W_enc x̂‖/‖hidden‖.
-        why: What went wrong with the others, empty if nothing did.
+        why: What went wrong with the others, or that it was not fitted; empty if nothing did.
     """
 
     decoder: str
@@ -60,7 +62,7 @@ def compare_decoders(
     Args:
         encoder: An encoder, a model or a matrix W_enc.
         features: What it sees; importances weigh the loss.
-        decoders: Which; fit them first (`fit_decoder`).
+        decoders: Which; fit them first (`fit_decoder`). Of one whose parameters are as they came, `why` says so.
         n_samples: Samples of each, ≥ 1.
         noise_variance: s² ≥ 0 of noise added to the hidden activations, feature units squared.
         seconds: Time for each. A decoder that is too slow for all samples sees the first ones: `loss.count` says how
@@ -68,15 +70,16 @@ def compare_decoders(
         seed: Seed of the samples.
 
     Returns:
-        One result a decoder, in their order.
+        One result a decoder, in their order; of a model its own decoder comes first, as "model as it is".
 
     Raises:
         ValueError: An argument is out of range, or a decoder cannot work on this encoder.
     """
+    own = [AsItIs(encoder)] if isinstance(encoder, Model) else []
     encoder = encoder_of(encoder)
     check_same_size(encoder, features)
     noise = check_noise(noise_variance)
-    decoders = _checks.sequence("decoders", decoders, "decoders")
+    decoders = [*own, *_checks.sequence("decoders", decoders, "decoders")]
     for decoder in decoders:
         _checks.instance("decoders", decoder, Decoder, "a sequence of decoders")
     _checks.whole_number("n_samples", n_samples)
@@ -91,7 +94,7 @@ def _measured(
     importance = torch.tensor(features.per_feature(features.importance).copy())
     total = total_of_squares = residual = 0.0
     converged = iterations = count = 0
-    spent, reasons = 0.0, []
+    spent, reasons = 0.0, list[str]()
     each = 0.0
     # Drawn in chunks, samples are the same however many are seen.
     for index, start in enumerate(range(0, n_samples, chunk)):
@@ -112,6 +115,11 @@ def _measured(
             each = spent / count
         if spent >= limit:
             break
+    notes = []
+    if reasons:
+        notes.append(f"{count - converged} of {count} samples did not converge; of their first batch, {reasons[0]}")
+    if isinstance(decoder, Elementwise) and not decoder.has_own_parameters:
+        notes.append("its scale and bias are as they came, not fitted: use fit_decoder")
     return DecoderResult(
         decoder.name,
         Estimate.from_sums(total, total_of_squares, count),
@@ -120,9 +128,7 @@ def _measured(
         converged / count,
         iterations / count,
         residual / count,
-        f"{count - converged} of {count} samples did not converge; of their first batch, {reasons[0]}"
-        if reasons
-        else "",
+        "; ".join(notes),
     )
 
 

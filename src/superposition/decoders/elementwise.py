@@ -43,6 +43,11 @@ class Elementwise(Decoder):
         if self.W_dec is not None:
             object.__setattr__(self, "W_dec", own_weights(self.W_dec))
 
+    @property
+    def has_own_parameters(self) -> bool:
+        """Whether a scale, bias or linear part was given or fitted."""
+        return (self.scale, self.bias) != (1.0, 0.0) or self.W_dec is not None
+
     @abc.abstractmethod
     def activate(self, z: Float[Tensor, "batch n_features"]) -> Float[Tensor, "batch n_features"]:
         """Returns x̂ from z."""

@@ -69,7 +69,7 @@ class FigureD1(Figure):
             ]
             others = [Bayes(), OracleSupport(), ThresholdLeastSquares(k), OMP(), OAMP()]
             for result in compare_decoders(
-                rug, features, [*fitted, *others], _N_SAMPLES, seconds=_SECONDS, seed=preset.seed + 1
+                rug.encoder, features, [*fitted, *others], _N_SAMPLES, seconds=_SECONDS, seed=preset.seed + 1
             ):
                 records.append(
                     {
