@@ -83,6 +83,16 @@ def test_a_traceback_is_shown_if_asked_for(failing, monkeypatch, error):
         failing(error("mine"))
 
 
+@pytest.mark.parametrize("when", ["settled_streams", "answered_interrupts"])
+def test_ctrl_c_before_it_can_be_answered_is_one_line_too(monkeypatch, capsys, when):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"superposition.cli.{when}", pressed)
+    assert main(["theory"]) == 130
+    assert capsys.readouterr().err == "superposition: interrupted\n"
+
+
 def test_an_error_into_which_ctrl_c_was_turned_is_an_interruption(monkeypatch, capsys):
     def swallow():
         try:

@@ -177,6 +177,20 @@ def test_what_fails_before_it_writes_leaves_no_store(tmp_path, there):
     assert Store(root).exists
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_store_that_others_may_write_to_stays_one_whatever_becomes_of_its_maker(tmp_path, is_kept):
+    """A worker that outlives the driver would leave its work in a folder that is no store, and no sweep would take."""
+    store = Store(tmp_path / "made" / "out")
+    with pytest.raises(KeyboardInterrupt), store.locked():
+        if is_kept:
+            store.keep()
+        raise KeyboardInterrupt
+    assert store.exists == is_kept
+    assert (tmp_path / "made").exists() == is_kept
+    with store.locked():  # the same sweep again
+        pass
+
+
 def test_two_sweeps_on_one_store_are_refused(store, complete):
     with store.locked(), pytest.raises(FileExistsError, match="in use by another process"):
         complete(store, Square(3.0))

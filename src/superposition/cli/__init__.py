@@ -26,16 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # When the program has ended, Ctrl-C may end the process, and not show where Python was in closing.
     then = signal.SIG_DFL if arguments is None else signal.default_int_handler
-    with settled_streams(), answered_interrupts(then) as interrupts:
-        try:
-            return _run(list(sys.argv[1:] if arguments is None else arguments))
-        except BaseException as error:
-            if os.environ.get("SUPERPOSITION_TRACEBACK") == "1":
-                raise
-            code, message = _explained(error, interrupts)
-            if message:
-                complain(f"superposition: {message}")
-            return code
+    try:
+        with answered_interrupts(then) as interrupts, settled_streams():
+            try:
+                return _run(list(sys.argv[1:] if arguments is None else arguments))
+            except BaseException as error:
+                if os.environ.get("SUPERPOSITION_TRACEBACK") == "1":
+                    raise
+                code, message = _explained(error, interrupts)
+                if message:
+                    complain(f"superposition: {message}")
+                return code
+    except KeyboardInterrupt:  # in the moment before it could be answered, or in the one after
+        if os.environ.get("SUPERPOSITION_TRACEBACK") == "1":
+            raise
+        complain("superposition: interrupted")
+        return INTERRUPTED
 
 
 def _run(arguments: list[str]) -> int:

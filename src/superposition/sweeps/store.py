@@ -177,6 +177,10 @@ class Store:
         if not self.exists and self._contents():
             raise FileExistsError(f"{self.root} holds other files and is no store: choose another folder")
 
+    def keep(self) -> None:
+        """Makes the folder a store for good: others may write to it from now on, whatever becomes of this process."""
+        _files.make_folder(_files.check_inside(self.root / "work", self.root))
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Makes the folder a store, if it is none yet, and keeps other sweeps out within the block.

@@ -119,6 +119,8 @@ class _Crowd:
         ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         token = uuid.uuid4().hex[:8]  # what an earlier driver has left on the scheduler is none of ours
         running = {f"{unit.name}-{index}-{token}": unit for index, unit in enumerate(units)}
+        # Workers may outlive this process, and go on with what they have begun.
+        Store(units[0].store).keep()
         # All in one message. Futures that nobody holds are forgotten by the scheduler.
         futures = client.map(_measure, units, expected=version("superposition"), key=list(running), pure=False)
         for future in futures:
