@@ -16,6 +16,12 @@ REGRESSIONS = (
     Case(("diagnose", "run"), ("run",), (("fifo", "run/config.json"),)),
     Case(("query", "SELECT 1"), ("runs",), (("fifo", _RECORD),)),
     Case(("library:load", "run"), ("run",), (("link", "run/config.json", "/dev/zero"),)),
+    # Infinities in a stored table, of which NumPy warned.
+    Case(
+        ("library:redraw", "results"),
+        ("results",),
+        (("table", "results/figure-A2.parquet", 34, "infinite"), ("table", "results/figure-A2.parquet", 28, "huge")),
+    ),
     # A check of a figure that is no check.
     Case(("library:report", "results"), ("results",), (("json_set", "results/figure-A2.json", 5, -2.3e16, True),)),
     # Values that DuckDB has and Python lacks, and the other way round.

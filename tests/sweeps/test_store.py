@@ -181,10 +181,15 @@ def test_what_fails_before_it_writes_leaves_no_store(tmp_path, there):
 def test_a_store_that_others_may_write_to_stays_one_whatever_becomes_of_its_maker(tmp_path, is_kept):
     """A worker that outlives the driver would leave its work in a folder that is no store, and no sweep would take."""
     store = Store(tmp_path / "made" / "out")
-    with pytest.raises(KeyboardInterrupt), store.locked():
-        if is_kept:
-            store.keep()
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with store.locked():
+            if is_kept:
+                store.keep()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert store.exists == is_kept
     assert (tmp_path / "made").exists() == is_kept
     with store.locked():  # the same sweep again

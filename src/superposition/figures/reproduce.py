@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -169,10 +170,12 @@ def _read_table(path: Path) -> pa.Table:
 def _blaming(path: Path) -> Iterator[None]:
     """Raises ValueError for a stored table that its figure can make nothing of: it is foreign, or of another version.
 
-    Figures take columns for what they have written; what a file may hold instead is found out by them alone.
+    Figures take columns for what they have written; what a file may hold instead, infinities say, is found out by them
+    alone, and NumPy's warnings of it are nothing to show.
     """
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except OSError:
         raise
     except Exception as error:
