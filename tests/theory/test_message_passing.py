@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 
-from superposition.features import Constant, Empirical, Exponential, Uniform
+from superposition.features import Beta, Constant, Empirical, Exponential, HalfNormal, Uniform
 from superposition.theory import (
     amp_threshold,
     bayes_loss,
@@ -111,6 +111,24 @@ def test_limit_threshold_of_rare_features():
     assert (share > 0.3).all()
     assert (share < 1).all()
     assert (np.diff(amp_threshold(np.geomspace(1e-6, 1, 4))) > 0).all()
+
+
+@pytest.mark.parametrize("law", [Uniform(), Exponential(3.0), HalfNormal(), Beta(2.0, 3.0)])
+def test_limit_threshold_where_every_feature_is_active(law):
+    """As many measurements as features, exactly: nothing is sparse. A law of few values needs less."""
+    assert amp_threshold(1.0, law) == 1
+    assert 1 - 1e-9 <= amp_threshold(1 - 1e-9, law) <= 1
+    assert amp_threshold(1.0, Empirical([1.0, 2.0])) < 0.5
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-3])
+def test_limit_fixed_point_where_no_error_is_left(noise):
+    """For one value well above the noise the error is below rounding: the noise is that of the measurements."""
+    found = state_evolution(0.5, 0.05, noise, law=Constant())
+    assert_close(found.reached_noise, noise, gamma(4, float))
+    assert_close(found.informed_noise, noise, gamma(4, float))
+    assert_close(found.noise[-1], noise, gamma(4, float))
+    assert found.reached_loss < 1e-40
 
 
 @pytest.mark.parametrize("ensemble", ["gaussian", "orthogonal"])

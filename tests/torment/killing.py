@@ -245,15 +245,20 @@ def _records(out: Path) -> set[str]:
 
 
 def _measured_alone(expected: dict[str, Any], found: dict[str, Any]) -> tuple[str, ...]:
-    """Returns the folders of cells whose batch was killed so often that they were measured one by one, with tables.
+    """Returns the folders of cells whose batch was killed so often that it was taken apart, with tables.
 
-    The bits of those, and they say so in `together`, are the one exception to what is promised.
+    The bits of those, and they say so in `together`, are the one exception to what is promised: they are measured one
+    by one, or in what is left of the batch if that is interrupted too.
     """
     records = [path for path in set(expected) & set(found) if path.endswith("/record.json") and "/run/" not in path]
     together = {
         path: (each[path].get("provenance", {}).get("together") for each in (expected, found)) for path in records
     }
-    alone = [path.removesuffix("record.json") for path, (before, after) in together.items() if after == 1 != before]
+    alone = [
+        path.removesuffix("record.json")
+        for path, (before, after) in together.items()
+        if None not in (before, after) and after < before
+    ]
     return (*alone, "tables/") if alone else ()
 
 

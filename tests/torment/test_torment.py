@@ -47,11 +47,12 @@ def test_the_comparison_sees_losses_other_bits_and_litter(tmp_path):
 
 
 def test_the_comparison_knows_the_one_exception():
-    """Cells of a batch that was killed too often are measured one by one, and say so."""
+    """Cells of a batch that was killed too often are measured one by one, or in smaller batches, and say so."""
 
     def cell(together, loss):
         return {"done/m/k/record.json": {"row": {"loss": loss}, "provenance": {"together": together}}}
 
     assert _compared(cell(3, 1.0), cell(1, 2.0), clean=True) == []
+    assert _compared(cell(3, 1.0), cell(2, 2.0), clean=True) == []
     assert _compared(cell(3, 1.0), cell(3, 2.0), clean=True) == ["other bits: done/m/k/record.json"]
     assert _compared(cell(1, 1.0), cell(1, 2.0), clean=True) == ["other bits: done/m/k/record.json"]

@@ -159,7 +159,7 @@ def replica_mmse(
 def amp_threshold(probability: npt.ArrayLike, law: Law | None = None) -> Any:
     """Least ratio at which message passing recovers without noise, sup over τ of mmse(τ)/τ (exact as n → ∞).
 
-    It is the same for Gaussian and for orthogonal encoders.
+    It is the same for Gaussian and for orthogonal encoders, and 1 at p = 1 for a law with a density.
 
     Args:
         probability: Probability of being active, in [1e-15, 1].
@@ -317,7 +317,10 @@ class _System:
         if not point.size:
             return np.empty(0)
         found = elementwise.find_root(spare, (np.log(low), np.log(high)), args=(point,), tolerances=_ROOT)
-        return np.where(found.success, np.exp(found.x), high)
+        # An end that is a root but for rounding may have another sign now: where there is next to no error left, that
+        # of the measurements.
+        at_low, at_high = (np.abs(spare(np.log(end), point)) for end in (low, high))
+        return np.where(found.success, np.exp(found.x), np.where(at_low <= at_high, low, high))
 
     @staticmethod
     def _energy(tau: FloatArray, spare: FloatArray) -> FloatArray:
@@ -345,8 +348,8 @@ def _threshold(p: float, law: Law) -> float:
     ell = np.arange(np.log(variance) - 30, np.log(law.second_moment) + 3, _THRESHOLD_STEP)
     share = np.array([bayes_loss(np.exp(x / 2), p, law) for x in ell]) / np.exp(ell)
     top = int(np.argmax(share))
-    if top == 0:
-        return float(share[0])
+    if top == 0:  # the limit τ → 0, where a density is as good as constant and every active feature is noise
+        return p if law.has_density else float(share[0])
     best = minimize_scalar(
         lambda x: -bayes_loss(np.exp(x / 2), p, law) / np.exp(x),
         bounds=(ell[top - 1], ell[top + 1]),

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,12 @@ class Law(abc.ABC):
 
     A law is its closed-form moments, how it is sampled, and quadrature nodes.
     Subclasses are frozen dataclasses whose fields are the law's parameters.
+
+    Attributes:
+        has_density: Whether no single value has a probability.
     """
+
+    has_density: ClassVar[bool] = True
 
     @property
     @abc.abstractmethod

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from math import fsum
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Constant(Law):
     >>> Constant(2.0).variance
     0.0
     """
+
+    has_density: ClassVar[bool] = False
 
     value: float = 1.0
 
@@ -82,6 +84,8 @@ class Empirical(Law):
     >>> Empirical([3.0, 1.0], weights=[1, 3]).mean
     1.5
     """
+
+    has_density: ClassVar[bool] = False
 
     values: Any
     weights: Any = None
