@@ -10,6 +10,10 @@ REGRESSIONS = (
     Case(("library:resume", "unfinished"), ("unfinished",), (("forge_tensor", _CHECKPOINT, 0, "halved"),)),
     Case(("library:resume", "unfinished"), ("unfinished",), (("forge_metadata", _CHECKPOINT, "step", "4"),)),
     # Opening a FIFO waits for a writer for ever.
+    Case(
+        ("reproduce", "--figures", "A2", "--tls-ca-file", "fifo", "--tls-cert", "file", "--tls-key", "file"),
+        steps=(("fifo", "fifo"), ("write", "file", b"some text\n")),
+    ),
     Case(("library:resume", "unfinished"), ("unfinished",), (("fifo", _CHECKPOINT),)),
     Case(("library:redraw", "results"), ("results",), (("fifo", "results/figure-A2.parquet"),)),
     Case(("library:sweep", "runs"), ("runs",), (("fifo", "runs/tables/trained.parquet"),)),

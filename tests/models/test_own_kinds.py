@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 import torch
 
-from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, load, save, symmetry
+from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, load, save, symmetry, train
 from superposition.decoders import OAMP, ReLU, compare_decoders, fit_decoder
 from superposition.diagnostics import interference, loss_split, spectrum
 from superposition.models import (
@@ -18,7 +18,6 @@ from superposition.models import (
     register_model,
 )
 from superposition.sensing import recover, sparse_vectors
-from superposition.training.activated import train_activated
 from tests.rounding import assert_close, assert_within, gamma
 
 FEATURES = SparseFeatures(12, 0.2)
@@ -134,7 +133,7 @@ def test_files_name_kinds_that_are_known_after_registration(tmp_path):
 def test_an_autoencoder_of_any_activation_is_trained_saved_and_loaded(tmp_path, generator, activation):
     model = Autoencoder(12, 4, activation=activation, seed=1)
     before = held_out_loss(model, FEATURES, n_samples=4000)
-    train_activated(model, FEATURES, TrainingConfig(n_steps=150, batch_size=128))
+    train(model, FEATURES, TrainingConfig(n_steps=150, batch_size=128), n_held_out=10)
     after = held_out_loss(model, FEATURES, n_samples=4000)
     assert after.z_score(before.value) < -5
     loaded = load(save(model, tmp_path / "model"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, theory, train
+from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, theory
 from superposition.models.activations import (
     GatedActivation,
     JumpReLUActivation,
@@ -13,8 +13,8 @@ from superposition.models.activations import (
     TRecActivation,
     jump,
 )
-from superposition.training.activated import activations, compare_activations, train_activated
-from tests.rounding import assert_within, gamma, trained_bound
+from superposition.training.activated import activations, compare_activations
+from tests.rounding import gamma
 
 # Eight roundings in float32.
 U = gamma(8, torch.float32)
@@ -64,22 +64,6 @@ def test_gradients_reach_the_thresholds_and_leave_the_values_their_own():
     assert (gated.log_scale.grad != 0).any()
 
 
-def test_naive_twin_with_a_relu_it_is_the_plain_training():
-    features, config = SparseFeatures(32, 0.1), TrainingConfig(n_steps=60, batch_size=64)
-    model = Autoencoder(32, 8, activation=ReLUActivation(), seed=3).double()
-    train_activated(model, features, config, seed=5)
-
-    def results(model):
-        run = train(model, features, config, seed=5, n_held_out=10)
-        return [getattr(run.model, name) for name in ("W_enc", "W_dec", "b_dec")]
-
-    plain = Autoencoder(32, 8, seed=3).double()
-    # In float64; the loss of a batch is the longest sum, of 64 · 32 terms.
-    bounds = trained_bound(results, plain, config.n_steps, 64 * 32, np.float64)
-    for name, expected, bound in zip(("W_enc", "W_dec", "b_dec"), results(plain), bounds, strict=True):
-        assert_within(getattr(model, name), expected, bound, resolution=1e-6)
-
-
 def test_every_activation_learns_and_none_gains_more_than_the_oracle():
     """The paper: no change of the activation gains more than a constant factor; the oracle bounds it at equal noise."""
     features = SparseFeatures(48, 0.08)
@@ -114,10 +98,6 @@ def test_a_model_is_measured_as_any_other():
         (
             lambda: compare_activations(SparseFeatures(8, 0.1), 4, choices={"TopK": {"": lambda: TopKActivation(1)}}),
             "`choices` must have ReLU among them, got TopK",
-        ),
-        (
-            lambda: train_activated(Autoencoder(8, 4, activation=ReLUActivation()), SparseFeatures(9, 0.1)),
-            "`features` must have the model's n_features = 8, got 9",
         ),
     ],
 )

@@ -1,7 +1,5 @@
 import copy
 import json
-import subprocess
-import sys
 from math import inf, isnan
 
 import numpy as np
@@ -195,13 +193,6 @@ def test_failed_runs_are_kept_too(small, tmp_path, n_held_out):
 def test_one_held_out_sample_is_enough_for_a_record(small, tmp_path):
     train(small.model(), small.features, small.config, folder=tmp_path, n_held_out=1)
     assert json.loads((tmp_path / "record.json").read_text())["loss"]["standard_error"] is None
-
-
-def test_a_rug_is_refused():
-    # In a process of its own: the checks of annotations, which are on here, would be first.
-    script = "import superposition as sp; sp.train(sp.PersianRug.draw(8, 4), sp.SparseFeatures(8, 0.2))"
-    err = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stderr
-    assert "ValueError: `model` must be an Autoencoder (fit_rug fits a PersianRug), got PersianRug" in err
 
 
 def test_models_in_double_precision_train(small):

@@ -10,8 +10,7 @@ from tests.statistics import Z_BOUND
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(rug_module, "MAX_EPOCHS", 2)
-    monkeypatch.setattr(rug_module, "EPOCH", 20)
+    monkeypatch.setattr(rug_module, "PROTOCOL", rug_module.PROTOCOL.replace(n_steps=40, stop_window=20))
 
 
 def test_simulation_the_fit_reaches_the_closed_form():

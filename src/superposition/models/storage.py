@@ -42,6 +42,12 @@ def register_model(kind: type[Model]) -> type[Model]:
     return _KINDS.register(kind)
 
 
+def check_kind(model: Model) -> None:
+    """Raises ValueError unless `load` would know what a saved model is."""
+    if type(model) not in _KINDS:
+        raise ValueError(f"`model` must be of a kind that can be loaded, got {type(model).__name__}: register_model it")
+
+
 def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = None, overwrite: bool = False) -> Path:
     """Saves a model as config.json and model.safetensors in a folder, and returns the folder.
 
@@ -60,8 +66,7 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
             for weights that no longer match its config, which `load` refuses.
     """
     folder = Path(folder)
-    if type(model) not in _KINDS:
-        raise ValueError(f"`model` must be of a kind that can be loaded, got {type(model).__name__}: register_model it")
+    check_kind(model)
     if features is not None and features.n_features != model.n_features:
         raise ValueError(
             f"`features` must be those of the model, {model.n_features}, got {features.n_features}: give its own"

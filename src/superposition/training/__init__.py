@@ -1,8 +1,9 @@
-"""The loop, its two protocols, checkpoints, and the stochastic fit of a rug."""
+"""The loop, its protocols and objectives, checkpoints, and the stochastic fit of a rug."""
 
 from superposition.training.config import TrainingConfig
 from superposition.training.loop import train, train_many
+from superposition.training.objective import Objective, Reconstruction
 from superposition.training.result import Curve, Run
 from superposition.training.rug import RugFit, fit_rug
 
-__all__ = ["Curve", "RugFit", "Run", "TrainingConfig", "fit_rug", "train", "train_many"]
+__all__ = ["Curve", "Objective", "Reconstruction", "RugFit", "Run", "TrainingConfig", "fit_rug", "train", "train_many"]

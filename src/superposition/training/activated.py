@@ -1,4 +1,4 @@
-"""Trains autoencoders with any activation by autograd, and compares them at equal size and sparsity."""
+"""Compares autoencoders trained with each activation, at equal size and sparsity."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -8,11 +8,9 @@ from math import ceil, sqrt
 from typing import Literal
 
 import numpy as np
-import torch
 
 from superposition import _checks
-from superposition._random import torch_generator
-from superposition.diagnostics.loss import check_same_width, held_out_loss
+from superposition.diagnostics.loss import held_out_loss
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.models import Autoencoder
@@ -25,6 +23,7 @@ from superposition.models.activations import (
     TRecActivation,
 )
 from superposition.training.config import TrainingConfig
+from superposition.training.loop import train
 
 # Widths of the rectangle of a jump, and kept entries in units of the expected number of active ones, to choose from.
 _BANDWIDTHS = (0.03, 0.1, 0.3)
@@ -52,35 +51,6 @@ class ActivationResult:
     relative: float
     relative_error: float
     seconds: float
-
-
-def train_activated(
-    model: Autoencoder, features: SparseFeatures, config: TrainingConfig | None = None, *, seed: int = 0
-) -> None:
-    """Trains in place on fresh batches by autograd, with Adam and the rates of a protocol.
-
-    Args:
-        model: Trained in place, on its own device.
-        features: What it sees; importances weigh the loss.
-        config: Protocol; TrainingConfig() if not given. All its steps are done; products are in the model's precision.
-        seed: Seed of the batches, those of `train` with that seed.
-
-    Raises:
-        ValueError: Sizes do not match.
-    """
-    check_same_width(model, features)
-    config = config or TrainingConfig()
-    probability = float(features.per_feature(features.probability).mean())
-    peak = config.peak_rate(model.n_features, model.n_hidden, probability)
-    optimizer = torch.optim.Adam(model.parameters(), lr=peak, betas=config.betas, eps=config.epsilon, fused=True)
-    importance = torch.tensor(features.per_feature(features.importance).copy()).to(model.W_enc)
-    for step in range(config.n_steps):
-        generator = torch_generator(seed, "batch", step, device=model.W_enc.device)
-        x = features.sample(config.batch_size, generator, dtype=model.W_enc.dtype)
-        optimizer.param_groups[0]["lr"] = peak * config.rate_factor(step)
-        optimizer.zero_grad()
-        ((model(x) - x).square() * importance).mean().backward()
-        optimizer.step()
 
 
 def activations(features: SparseFeatures) -> dict[str, dict[str, Callable[[], Activation]]]:
@@ -138,7 +108,7 @@ def compare_activations(
 
     def trained(make: Callable[[], Activation], seed: int) -> Autoencoder:
         model = Autoencoder(features.n_features, n_hidden, activation=make(), seed=seed)
-        train_activated(model, features, config, seed=seed)
+        train(model, features, config, seed=seed, n_held_out=1)
         return model
 
     def loss(model: Autoencoder, samples: int) -> float:

@@ -1,6 +1,6 @@
 """What advances during training: one model, or many that see the same batches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Protocol
 
@@ -8,10 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition.diagnostics.loss import placement
 from superposition.features import SparseFeatures
 from superposition.features.sampling import SparseBatch
-from superposition.models import Autoencoder
+from superposition.models import Autoencoder, Model
 from superposition.training.config import TrainingConfig
+from superposition.training.objective import Objective
 from superposition.training.ranks import ALONE, Ranks
 from superposition.training.step import GradientStep
 
@@ -68,24 +70,68 @@ class OneModel:
 
     def state(self) -> dict[str, Tensor]:
         """Returns parameters and averages."""
-        tensors = {}
-        for name, parameter in self._parameters.items():
-            averages = self._optimizer.state.get(parameter, {})  # empty before the first step
-            tensors[name] = parameter.detach()
-            for ours, theirs in _AVERAGES.items():
-                tensors[f"{name}.{ours}"] = averages[theirs] if averages else torch.zeros_like(parameter)
-        return tensors
+        return _state_of(self._parameters, self._optimizer)
 
-    @torch.no_grad()
     def restore(self, state: dict[str, Tensor], step: int) -> None:
         """Goes back to a state."""
-        for name, parameter in self._parameters.items():
-            parameter.copy_(state[name])
-            averages = {theirs: state[f"{name}.{ours}"].to(parameter) for ours, theirs in _AVERAGES.items()}
-            self._optimizer.state[parameter] = {"step": torch.tensor(float(step)).to(parameter.device), **averages}
+        _restore(self._parameters, self._optimizer, state, step)
 
     def release(self) -> None:
         """Nothing: the model's memory is its own."""
+
+
+class ByAutograd:
+    """Any one model, and any objective: gradients by autograd, torch's Adam; a process's share of a batch each."""
+
+    def __init__(
+        self, model: Model, features: SparseFeatures, config: TrainingConfig, objective: Objective, ranks: Ranks = ALONE
+    ) -> None:
+        self._model, self._config, self._objective, self._ranks = model, config, objective, ranks
+        self._peak = _peak_rate(model, features, config)
+        self._parameters = dict(model.named_parameters())
+        self._asked = {name: parameter.requires_grad for name, parameter in self._parameters.items()}
+        device, dtype = placement(model)
+        self._importance = torch.tensor(features.per_feature(features.importance)).to(device, dtype)
+        self._optimizer = torch.optim.Adam(
+            self._parameters.values(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
+        )
+
+    def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
+        """Does a step on a batch; returns the model's loss before it, without what else the objective asks."""
+        self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
+        share = self._ranks.share(batch)
+        x = share.to_dense()
+        for parameter in self._parameters.values():
+            parameter.requires_grad_(True)
+        self._optimizer.zero_grad()
+        reconstruction = self._model(x)
+        loss: Tensor = ((reconstruction - x).square() * self._importance).mean()
+        self._objective(loss, self._model, x, reconstruction).backward()  # type: ignore[no-untyped-call]
+        loss = loss.detach()
+        gradients = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
+        self._ranks.average([loss, *gradients], share.shape[0], batch.shape[0])
+        if self._config.tied:
+            assert isinstance(self._model, Autoencoder)
+            _tie_gradients(self._model)
+        self._optimizer.step()
+        return loss[None]
+
+    def freeze(self, index: int) -> None:
+        """Nothing: training ends with its only model."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns parameters and averages."""
+        return _state_of(self._parameters, self._optimizer)
+
+    def restore(self, state: dict[str, Tensor], step: int) -> None:
+        """Goes back to a state."""
+        _restore(self._parameters, self._optimizer, state, step)
+
+    def release(self) -> None:
+        """Leaves parameters without gradients, and asking for them or not as they came."""
+        for name, parameter in self._parameters.items():
+            parameter.grad = None
+            parameter.requires_grad_(self._asked[name])
 
 
 class ManyModels:
@@ -173,6 +219,31 @@ class ManyModels:
                 parameter.grad = None
 
 
+def _state_of(parameters: Mapping[str, Tensor], optimizer: torch.optim.Adam) -> dict[str, Tensor]:
+    """Returns parameters by name, and Adam's averages of each."""
+    tensors = {}
+    for name, parameter in parameters.items():
+        averages = optimizer.state.get(parameter, {})  # empty before the first step
+        tensors[name] = parameter.detach()
+        for ours, theirs in _AVERAGES.items():
+            tensors[f"{name}.{ours}"] = averages[theirs] if averages else torch.zeros_like(parameter)
+    return tensors
+
+
+@torch.no_grad()
+def _restore(
+    parameters: Mapping[str, Tensor], optimizer: torch.optim.Adam, state: Mapping[str, Tensor], step: int
+) -> None:
+    """Goes back to what `_state_of` returned after so many steps."""
+    for name, parameter in parameters.items():
+        parameter.copy_(state[name])
+        # In the order in memory of the parameter: the fused optimiser takes entry by entry as they lie.
+        averages = {
+            theirs: torch.empty_like(parameter).copy_(state[f"{name}.{ours}"]) for ours, theirs in _AVERAGES.items()
+        }
+        optimizer.state[parameter] = {"step": torch.tensor(float(step)).to(parameter.device), **averages}
+
+
 @torch.no_grad()
 def _tie_gradients(model: Autoencoder) -> None:
     """Replaces the gradients of W_encᵀ and W_dec by their mean."""
@@ -183,6 +254,6 @@ def _tie_gradients(model: Autoencoder) -> None:
     encoder.T.copy_(decoder)
 
 
-def _peak_rate(model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> float:
+def _peak_rate(model: Model, features: SparseFeatures, config: TrainingConfig) -> float:
     probability = float(features.per_feature(features.probability).mean())
     return config.peak_rate(model.n_features, model.n_hidden, probability)

@@ -2,10 +2,10 @@
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -14,13 +14,15 @@ from superposition import _checks, _files, _tensors
 from superposition._interrupts import deferred_signals
 from superposition._progress import Display, Report, silent
 from superposition._random import torch_generator
-from superposition.diagnostics.loss import check_same_width, held_out_loss
+from superposition.diagnostics.loss import check_same_width, held_out_loss, placement
 from superposition.features import SparseFeatures
-from superposition.models import Autoencoder, ReLUActivation
+from superposition.models import Autoencoder, Model, ReLUActivation
+from superposition.models.storage import check_kind
 from superposition.theory import weighted_linear_loss
 from superposition.training import checkpoint, storage
 from superposition.training.config import TrainingConfig
-from superposition.training.engine import Engine, ManyModels, OneModel
+from superposition.training.engine import ByAutograd, Engine, ManyModels, OneModel
+from superposition.training.objective import Objective, Reconstruction
 from superposition.training.ranks import ALONE, Ranks
 from superposition.training.result import Curve, Run, Stopped
 
@@ -35,17 +37,21 @@ _AT_CONSTANT = 0.02
 
 
 def train(
-    model: Autoencoder,
+    model: Model,
     features: SparseFeatures,
     config: TrainingConfig | None = None,
     *,
+    objective: Objective | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
     resume: bool = False,
     progress: bool | Report = False,
     n_held_out: int = 100_000,
 ) -> Run:
-    """Trains an autoencoder in place and measures it on held-out samples.
+    """Trains a model in place and measures it on held-out samples.
+
+    A ReLU autoencoder has a step of its own, written by hand; any other model, or objective, is trained by autograd, in
+    the same loop.
 
     The batch of a step is drawn from (seed, step) alone, so a resumed run sees the same batches and ends with
     the same weights, bit for bit on the same machine and number of threads.
@@ -57,6 +63,7 @@ def train(
         model: Trained in place, on its own device.
         features: What it sees; n_features must be the model's.
         config: Protocol; TrainingConfig() if not given.
+        objective: What is minimised; the loss if not given. Losses that are reported are those of the reconstruction.
         seed: Seed of batches and held-out samples, ≥ 0.
         folder: Where to keep checkpoints (every 30 s, less often if large, and on SIGINT or SIGTERM) and at the end
             the model, record.json and curve.parquet. Nothing is written if not given.
@@ -68,7 +75,7 @@ def train(
         The run. One that diverged or collapsed is returned too: look at `run.stopped` or `run.succeeded`.
 
     Raises:
-        ValueError: The model is no Autoencoder or sizes do not match, or a tied protocol gets a model that is not, or
+        ValueError: Sizes do not match, or a protocol asks for what a model has not (tied weights, a rounded step), or
             the folder's unfinished run is another one or damaged.
         FileExistsError: The folder holds a finished run, or an unfinished one and `resume` is false.
         KeyboardInterrupt: On SIGINT, after the checkpoint is written.
@@ -82,6 +89,7 @@ def train(
                 model,
                 features,
                 config,
+                objective=objective,
                 seed=seed,
                 folder=folder,
                 resume=resume,
@@ -92,16 +100,26 @@ def train(
     seed = _checks.seed(seed)
     config = TrainingConfig() if config is None else config
     _check_start(model, features, config)
-    ranks = Ranks.current(model.W_enc.device)
+    ranks = Ranks.current(placement(model)[0])
     if config.batch_size < ranks.size:
         raise ValueError(
             f"`batch_size` must be at least the number of processes, {ranks.size}, got {config.batch_size}"
         )
-    loop = _Loop([model], OneModel(model, features, config, ranks), features, config, seed, ranks)
+    if _has_own_step(model) and objective is None:
+        assert isinstance(model, Autoencoder)
+        loop = _Loop([model], OneModel(model, features, config, ranks), features, config, seed, ranks)
+    else:
+        if config.precision != "float32":
+            raise ValueError(f"`precision` must be float32 for a model trained by autograd, got {config.precision}")
+        objective = Reconstruction() if objective is None else objective
+        engine = ByAutograd(model, features, config, objective, ranks)
+        about = {"model": model.kind or type(model).__name__, **model.settings(), "objective": repr(objective)}
+        loop = _Loop([model], engine, features, config, seed, ranks, about)
     report = progress if callable(progress) else silent
     if folder is None or not ranks.is_first:
         loop.start_as_first()
         return _finish(loop, report, n_held_out)[0]
+    check_kind(model)
     folder = _files.vacant(Path(folder))
     with _files.locked(folder):
         loop.keep_in(storage.open_folder(folder, resume=resume))
@@ -157,6 +175,9 @@ def train_many(
         raise ValueError("`models` must hold at least one model, got none")
     config = TrainingConfig() if config is None else config
     for model in models:
+        _checks.instance("models", model, Autoencoder, "Autoencoders")
+        if not _has_own_step(model):
+            raise ValueError(f"`models` must have a ReLU, got {model.activation.kind}: train them one by one")
         _check_start(model, features, config)
         _tensors.alike("models", model.W_enc, "the first one", models[0].W_enc.dtype, models[0].W_enc.device)
     loop = _Loop(models, ManyModels(models, features, config), features, config, seed)
@@ -169,17 +190,20 @@ def train_many(
         return _finish(loop, report, n_held_out)
 
 
-def _check_start(model: Autoencoder, features: SparseFeatures, config: TrainingConfig) -> None:
+def _check_start(model: Model, features: SparseFeatures, config: TrainingConfig) -> None:
     """Raises ValueError for a model that cannot be trained so."""
-    _checks.instance("model", model, Autoencoder, "an Autoencoder (fit_rug fits a PersianRug)")
-    if not isinstance(model.activation, ReLUActivation):
-        raise ValueError(
-            f"`model` must have a ReLU, got {model.activation.kind}: train_activated trains any activation"
-        )
+    _checks.instance("model", model, Model, "a model")
     _checks.instance("config", config, TrainingConfig, "a TrainingConfig")
     check_same_width(model, features)
-    if config.tied and not torch.equal(model.W_dec, model.W_enc.T):
+    if not any(True for _ in model.parameters()):
+        raise ValueError(f"`model` must have parameters to train, got {type(model).__name__}, which has none")
+    if config.tied and not (isinstance(model, Autoencoder) and torch.equal(model.W_dec, model.W_enc.T)):
         raise ValueError("`model` must start with W_dec = W_enc.T to be trained tied: use initialization='tied'")
+
+
+def _has_own_step(model: Model) -> bool:
+    """Whether there is a step written by hand for a model."""
+    return isinstance(model, Autoencoder) and isinstance(model.activation, ReLUActivation)
 
 
 def _finish(loop: "_Loop", report: Report, n_held_out: int) -> list[Run]:
@@ -204,12 +228,13 @@ class _Loop:
 
     def __init__(
         self,
-        models: Sequence[Autoencoder],
+        models: Sequence[Model],
         engine: Engine,
         features: SparseFeatures,
         config: TrainingConfig,
         seed: int,
         ranks: Ranks = ALONE,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         self._engine, self._ranks = engine, ranks
         self.models, self.features, self.config, self.seed = models, features, config, seed
@@ -219,7 +244,9 @@ class _Loop:
         self._ends = torch.tensor([[-1, 0]] * len(models))
         self._folder: Path | None = None
         widths = [model.n_hidden for model in models]
-        self._identity = checkpoint.identity(features, config, widths[0] if len(models) == 1 else widths, seed)
+        identity = checkpoint.identity(features, config, widths[0] if len(models) == 1 else widths, seed)
+        self._identity = {**identity, **(about or {})}
+        self._placement = placement(models[0])
 
     def keep_in(self, folder: Path) -> None:
         """Keeps checkpoints in a folder, going on from those it holds."""
@@ -292,9 +319,9 @@ class _Loop:
 
     def _advance(self) -> None:
         """Does one step."""
-        weights = self.models[0].W_enc
-        generator = torch_generator(self.seed, "batch", self.step, device=weights.device)
-        batch = self.features.sample_sparse(self.config.batch_size, generator, dtype=weights.dtype)
+        device, dtype = self._placement
+        generator = torch_generator(self.seed, "batch", self.step, device=device)
+        batch = self.features.sample_sparse(self.config.batch_size, generator, dtype=dtype)
         self.losses[self.step] = self._engine.advance(batch, self.step)
         self.step += 1
 

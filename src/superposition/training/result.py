@@ -12,7 +12,7 @@ from superposition import _checks, _tensors
 from superposition._provenance import provenance
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
-from superposition.models import Autoencoder
+from superposition.models import Model
 from superposition.training.config import TrainingConfig
 
 Stopped = Literal["completed", "plateau", "step limit", "diverged", "collapsed"]
@@ -62,7 +62,7 @@ class Run:
             models together if trained together.
     """
 
-    model: Autoencoder
+    model: Model
     features: SparseFeatures
     config: TrainingConfig
     seed: int
@@ -91,6 +91,6 @@ class Run:
             "n_hidden": self.model.n_hidden,
             "seconds": self.seconds,
             "threads": torch.get_num_threads(),
-            "device": str(self.model.W_enc.device),
+            "device": str(self.model.bias_vector().device),
             **provenance(),
         }

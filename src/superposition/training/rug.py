@@ -1,21 +1,19 @@
 """The paper's stochastic fit of a rug's scale and bias."""
 
 from dataclasses import dataclass
-from math import sqrt
-
-import torch
 
 from superposition import _checks
 from superposition._progress import Report, silent
-from superposition._random import derived_seed, torch_generator
+from superposition._random import derived_seed
 from superposition.diagnostics import held_out_loss
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.models import PersianRug
+from superposition.training.config import TrainingConfig
+from superposition.training.loop import train
 
-BATCH_SIZE = 512
-EPOCH = 200
-MAX_EPOCHS = 100
+# An epoch is the 200 batches of the stop rule; there are 100 at most.
+PROTOCOL = TrainingConfig.paper().replace(n_steps=100 * 200, batch_size=512, learning_rate=0.3)
 
 
 @dataclass(frozen=True)
@@ -69,31 +67,9 @@ def fit_rug(
     fits = []
     for index in range(_checks.whole_number("n_models", n_models)):
         rug = PersianRug.draw(features.n_features, n_hidden, seed=derived_seed(seed, "rug fit", index))
-        steps = _descend(rug, features, derived_seed(seed, "rug batches", index))
+        run = train(rug, features, PROTOCOL, seed=derived_seed(seed, "rug batches", index), n_held_out=1)
         loss = held_out_loss(rug, features, n_samples=n_held_out, seed=seed)
-        fits.append((rug, loss, steps))
+        fits.append((rug, loss, run.steps))
         report(index + 1, n_models, f"loss {loss.value:.4e}")
     rug, loss, _ = min(fits, key=lambda fit: fit[1].value)
     return RugFit(rug, loss, tuple(fit[1] for fit in fits), tuple(fit[2] for fit in fits))
-
-
-def _descend(rug: PersianRug, features: SparseFeatures, seed: int) -> int:
-    """Trains scale and bias in place until the stop rule; returns the number of steps."""
-    rug.requires_grad_(True)
-    optimizer = torch.optim.Adam(rug.parameters(), lr=0.3 / sqrt(rug.n_features))
-    previous = float("inf")
-    for epoch in range(MAX_EPOCHS):
-        total = 0.0
-        for batch in range(EPOCH):
-            step = epoch * EPOCH + batch
-            x = features.sample(BATCH_SIZE, torch_generator(seed, "batch", step, device=rug.rows.device))
-            optimizer.zero_grad()
-            loss = (rug(x) - x).square().mean()
-            loss.backward()
-            optimizer.step()
-            total += float(loss.detach())
-        if not total < previous:
-            break
-        previous = total
-    rug.requires_grad_(False)
-    return (epoch + 1) * EPOCH

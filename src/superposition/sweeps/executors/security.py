@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from superposition import _files
+
 if TYPE_CHECKING:
     from distributed import Security
 
@@ -39,9 +41,9 @@ class Credentials:
         for name in ("ca_file", "cert", "key"):
             path: Path = getattr(self, name)
             try:
-                path.read_bytes()
-            except OSError as error:
-                raise ValueError(f"`tls_{name}` must be a readable file, got {path}: {error.strerror}") from None
+                _files.read_bytes(path, "certificate or key")
+            except (OSError, ValueError) as error:
+                raise ValueError(f"`tls_{name}` must be a readable file, got {path}: {error}") from None
         try:
             self.security().get_connection_args("client")
         except (OSError, ValueError) as error:  # those of the ssl module among them
