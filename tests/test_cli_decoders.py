@@ -81,7 +81,7 @@ def test_sensing_shows_the_numbers_of_the_library(capsys):
     ("arguments", "message"),
     [
         (("sensing", "--n-features", "10", "--k", "10"), "`k` must be a whole number in [1, 9], got 10"),
-        ((*DECODE, "--noise", "-1"), "`noise` must be finite and not negative, got -1"),
+        ((*DECODE, "--noise", "-1"), "`noise` must be in [0, 1e+15], got -1"),
         ((*DECODE, "--decoders"), "decoders"),
         ((*DECODE, "--n-samples", "0"), "`n_samples` must be a whole number of at least 1, got 0"),
         (("decode", "--ratio", "0.5", "--probability", "0.1"), "--n-features must be given, or --model"),

@@ -93,6 +93,21 @@ def test_ctrl_c_before_it_can_be_answered_is_one_line_too(monkeypatch, capsys, w
     assert capsys.readouterr().err == "superposition: interrupted\n"
 
 
+def test_ctrl_c_in_code_that_was_given_as_text_ends_with_130_too():
+    """Python remembers it, though it was caught, and would end itself by the signal: dataclasses are such code."""
+    script = """
+import sys
+from superposition import cli
+def pressed(arguments):
+    exec("raise KeyboardInterrupt")
+cli._run = pressed
+sys.argv = ["superposition"]
+sys.exit(cli.main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "superposition: interrupted\n")
+
+
 def test_an_error_into_which_ctrl_c_was_turned_is_an_interruption(monkeypatch, capsys):
     def swallow():
         try:

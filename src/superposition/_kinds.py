@@ -2,6 +2,8 @@
 
 from typing import Any, Generic, TypeVar
 
+from superposition import _checks
+
 Kind = TypeVar("Kind", bound=type[Any])
 
 
@@ -10,19 +12,28 @@ class Kinds(Generic[Kind]):
 
     Args:
         what: What they are, for messages.
+        base: What all of them derive from.
         known: Ours.
     """
 
-    def __init__(self, what: str, *known: Kind) -> None:
-        self._what = what
+    def __init__(self, what: str, base: type[Any], *known: Kind) -> None:
+        self._what, self._base = what, base
         self._known: dict[str, Kind] = {kind.kind: kind for kind in known}
 
     def register(self, kind: Kind) -> Kind:
-        """Adds a class and returns it; raises ValueError if it has no name, or another class has it."""
-        if not kind.kind:
+        """Adds a class and returns it; one that is defined anew, as in a notebook, takes the place of the former.
+
+        Raises:
+            ValueError: It is none of these, has no name, or another class has its name.
+        """
+        if not (isinstance(kind, type) and issubclass(kind, self._base)):
+            raise ValueError(f"`kind` must be a subclass of {self._base.__name__}, got {_checks.shown(kind)}")
+        if not isinstance(kind.kind, str) or not kind.kind:
             raise ValueError(f"`kind` must have a name in files, got {kind.__name__} without: set its `kind`")
-        if (known := self._known.setdefault(kind.kind, kind)) is not kind:
+        known = self._known.get(kind.kind, kind)
+        if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
             raise ValueError(f"`kind` must have a name of its own, got {kind.kind!r}, that of {known.__name__}")
+        self._known[kind.kind] = kind
         return kind
 
     def named(self, name: Any) -> Kind:

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from math import copysign, inf, isfinite, nan, sqrt
 from typing import Any
 
+import numpy.typing as npt
+
 from superposition import _checks
 
 
@@ -46,6 +48,20 @@ class Estimate:
         # Of sums that are infinite or NaN the error is too: max keeps its first argument.
         variance = max(squares / count - mean * mean, 0.0) * count / (count - 1)
         return cls(mean, sqrt(variance / count), count)
+
+    @classmethod
+    def from_samples(cls, values: npt.ArrayLike) -> "Estimate":
+        """Returns the estimate of a mean from independent values, such as losses of several seeds.
+
+        >>> print(Estimate.from_samples([0.1, 0.2, 0.3]))
+        0.200 ± 0.058
+        """
+        array = _checks.real_array("values", values)
+        if array.ndim != 1 or not array.size:
+            raise ValueError(f"`values` must be a sequence of at least one number, got shape {array.shape}")
+        if array.size == 1:
+            return cls(float(array[0]), nan, 1)
+        return cls(float(array.mean()), float(array.std(ddof=1)) / sqrt(array.size), array.size)
 
     def to_config(self) -> dict[str, float | int | None]:
         """Returns plain data for JSON, which has no NaN: None stands for it."""

@@ -10,35 +10,35 @@ from superposition.figures.figure_d2 import FigureD2
 from superposition.figures.figure_d3 import FigureD3
 from superposition.figures.presets import PRESETS
 from superposition.figures.style import styled
-from superposition.sweeps import Store
-from superposition.training import TrainingConfig
+from superposition.sweeps import Plan, Store, Sweep, decoding, run_sweep
 
 
 @pytest.fixture(scope="module")
-def tiny():
+def tiny(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figure_d1, "_N_FEATURES", 256)
         patch.setattr(figure_d1, "_N_SAMPLES", 20)
-        patch.setattr(figure_d1, "_SECONDS", 0.05)
+        patch.setattr(figure_d1, "_FEW_SAMPLES", 3)
         patch.setattr(figure_d1, "_WIDTHS", (128,))
         patch.setattr(figure_d1, "_CURVE", np.array([0.1, 0.3]))
         patch.setattr(figure_d2, "_N_FEATURES", 128)
         patch.setattr(figure_d2, "_N_SAMPLES", 10)
         patch.setattr(figure_d2, "_WIDTHS", (24, 96))
         patch.setattr(figure_d2, "_ACTIVE", (2, 8))
-        patch.setattr(figure_d2, "_STEPS", 60)
-        patch.setattr(figure_d3, "_SETTINGS", ((16, 4, 0.1),))
-        patch.setattr(figure_d3, "_CONFIG", TrainingConfig(n_steps=40, batch_size=64))
+        patch.setattr(decoding, "_STEPS", 60)
+        patch.setattr(figure_d3, "_SIZES", ((16, 4, 0.1),))
+        patch.setattr(figure_d3, "_STEPS", 40)
+        patch.setattr(figure_d3, "_BATCH", 64)
         patch.setattr(figure_d3, "_SEEDS", 2)
-        yield {
-            figure.name: figure.measure(PRESETS["quick"], Store("nowhere"))
-            for figure in (FigureD1(), FigureD2(), FigureD3())
-        }
+        figures, store = (FigureD1(), FigureD2(), FigureD3()), Store(tmp_path_factory.mktemp("store"))
+        cells = [cell for figure in figures for cell in figure.cells(PRESETS["quick"])]
+        assert not run_sweep(Sweep(tuple(cells)), store).missing
+        assert not Plan.of(Sweep(tuple(cells)), store).units  # a second time nothing is measured
+        yield {figure.name: figure.measure(PRESETS["quick"], store) for figure in figures}
 
 
 @pytest.mark.parametrize("figure", [FigureD1(), FigureD2(), FigureD3()], ids=lambda figure: figure.name)
-def test_it_needs_no_stored_models_and_is_drawn_from_its_table(figure, tiny):
-    assert figure.cells(PRESETS["quick"]) == []
+def test_it_is_measured_in_cells_and_drawn_from_its_table(figure, tiny):
     with styled():
         picture = figure.draw(tiny[figure.name])
     assert picture.axes

@@ -1,5 +1,8 @@
 """A kind of model and an activation that a user defines: what ours do with them, without knowing them."""
 
+import re
+import subprocess
+import sys
 from typing import ClassVar
 
 import pytest
@@ -10,6 +13,7 @@ from superposition.decoders import OAMP, ReLU, compare_decoders, fit_decoder
 from superposition.diagnostics import interference, loss_split, spectrum
 from superposition.models import (
     Activation,
+    JumpReLUActivation,
     Model,
     NoActivation,
     ReLUActivation,
@@ -111,7 +115,7 @@ def test_files_name_kinds_that_are_known_after_registration(tmp_path):
         save(model, tmp_path / "unknown")
     assert not (tmp_path / "unknown").exists()
     assert register_model(Mirrored) is Mirrored
-    register_model(Mirrored)  # a module may be run again
+    register_model(Mirrored)
     loaded = load(save(model, tmp_path / "own", features=FEATURES))
     assert isinstance(loaded, Mirrored)
     assert (loaded.turns, float(loaded.gain.detach())) == (5, 0.25)
@@ -127,6 +131,118 @@ def test_files_name_kinds_that_are_known_after_registration(tmp_path):
 
     with pytest.raises(ValueError, match="must have a name in files, got Nameless"):
         register_model(Nameless)
+
+
+def test_a_class_that_is_defined_anew_takes_the_place_of_the_former(tmp_path):
+    """A cell of a notebook is run again."""
+
+    def define():
+        class Anew(Activation):
+            kind: ClassVar[str] = "tests.anew"
+
+            def forward(self, m, bias):
+                return m + bias
+
+        return register_activation(Anew)
+
+    former, latter = define(), define()
+    assert former is not latter
+    folder = save(Autoencoder(4, 2, activation=latter()), tmp_path / "model")
+    assert type(load(folder).activation) is latter
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown"), [({"t": torch.ones(2)}, "tensor"), ({"x": float("nan")}, "nan"), ({1: 2}, "1: 2")]
+)
+def test_settings_that_do_not_come_back_are_refused_before_anything_is_written(tmp_path, settings, shown):
+    register_model(Mirrored)
+    folder = save(Autoencoder(12, 2), tmp_path / "kept")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    model = Mirrored(12, 2)
+    model.settings = lambda: settings
+    with pytest.raises(ValueError, match=f"`settings` of Mirrored must be plain data .*{shown}"):
+        save(model, folder, overwrite=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_settings_may_be_called_as_the_file_calls_its_own(tmp_path):
+    class Format(Mirrored):
+        kind: ClassVar[str] = "tests.format"
+
+        def __init__(self, n_features, n_hidden, *, format=0, model=0, features=0):  # noqa: A002
+            super().__init__(n_features, n_hidden)
+            self.given = {"format": format, "model": model, "features": features}
+
+        def settings(self):
+            return self.given
+
+    register_model(Format)
+    loaded = load(save(Format(12, 2, format=7, model=8, features=9), tmp_path / "model", features=FEATURES))
+    assert loaded.given == {"format": 7, "model": 8, "features": 9}
+
+
+def test_sizes_that_a_file_claims_are_held_against_it_before_memory_is_taken(tmp_path):
+    class Tall(Model):
+        kind: ClassVar[str] = "tests.tall"
+
+        def __init__(self, n_features, n_hidden):
+            super().__init__()
+            self.n_features, self.n_hidden, self.activation = n_features, n_hidden, ReLUActivation()
+            self.W = torch.nn.Parameter(torch.zeros(n_features, n_hidden))
+
+        def encode(self, x):
+            return x @ self.W
+
+        def read_out(self, hidden):
+            return hidden @ self.W.T
+
+        def bias_vector(self):
+            return torch.zeros(self.n_features)
+
+    register_model(Tall)
+    folder = save(Tall(4, 2), tmp_path / "model")
+    config = folder / "config.json"
+    # 40 TB: making it would fail in another way.
+    config.write_text(
+        config.read_text().replace('"n_features": 4', '"n_features": 10000000').replace(": 2,", ": 1000000,")
+    )
+    with pytest.raises(ValueError, match=r"`W` must have shape \(10000000, 1000000\), got \(4, 2\)"):
+        load(folder)
+
+
+def test_an_activation_for_other_features_is_refused():
+    with pytest.raises(ValueError, match="`activation` must be for 64 features, got JumpReLU"):
+        Autoencoder(64, 16, activation=JumpReLUActivation(32, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            "register_activation(models.PersianRug)",
+            "`kind` must be a subclass of Activation, got <class .*PersianRug'>",
+        ),
+        ("register_model(3)", "`kind` must be a subclass of Model, got 3"),
+        ("models.Autoencoder(8, 2, activation='relu')", "`activation` must be an Activation such as .*, got 'relu'"),
+    ],
+)
+def test_what_is_none_is_refused(call, message):
+    # In a process of its own: the checks of annotations, which are on here, would be first.
+    script = f"from superposition import models; from superposition.models import *; {call}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert re.search(f"ValueError: {message}", done.stderr), done.stderr
+
+
+def test_a_model_of_an_activation_that_nobody_could_load_is_not_saved(tmp_path):
+    class Unknown(Activation):
+        kind: ClassVar[str] = "tests.unknown"
+
+        def forward(self, m, bias):
+            return m + bias
+
+    with pytest.raises(ValueError, match="`activation` must be of a kind that can be loaded, got Unknown"):
+        save(Autoencoder(4, 2, activation=Unknown()), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize("activation", [Squared(1.5), TopKActivation(3, among="batch"), NoActivation()])

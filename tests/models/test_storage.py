@@ -119,7 +119,7 @@ def other_shapes(folder):
             "must have format 1 or 2, got None",
         ),
         (edit(format=3), "must have format 1 or 2, got 3"),
-        (edit(model="Transformer"), "must be Autoencoder, LinearAutoencoder or PersianRug, got 'Transformer'"),
+        (edit(model="Transformer"), "must be Autoencoder, LinearAutoencoder.* PersianRug.*, got 'Transformer'"),
         (edit(n_features=9), "does not fit model.safetensors"),
         (edit(model="PersianRug"), "does not fit model.safetensors"),
         (edit(features={"n_features": 8}), "features must have the keys"),

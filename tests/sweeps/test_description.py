@@ -77,7 +77,11 @@ def test_a_whole_number_is_a_probability_too(write):
         ("[cells]", "threads = 0\n[cells]", "`threads` is not valid, got 0"),
         ("[cells]", "threads = 1000000\n[cells]", "`threads` is not valid, got 1000000: .* equal to 1024"),
         ("[cells]", "threads = true\n[cells]", "`threads` is not valid, got True"),
-        ('"trained"', '"traned"', r"`measure` must be one of trained, rug, got 'traned'; did you mean trained\?"),
+        (
+            '"trained"',
+            '"traned"',
+            r"`measure` must be one of trained, rug, decoder, recovery, got 'traned'; did you mean trained\?",
+        ),
         ('measure = "trained"', "", "`measure` is missing"),
         ("16", "16.5", "`cells.n_features` is not valid, got 16.5"),
         ("16", '"many"', "`cells.n_features` is not valid, got 'many'"),
@@ -87,7 +91,7 @@ def test_a_whole_number_is_a_probability_too(write):
         (
             "= 0.1",
             "= 1.5",
-            r"`cells` must describe cells that can exist, got .*must be in \(0, 1\], got 1.5",
+            r"`cells` must describe cells that can exist, got .*must be in \[1e-15, 1\], got 1.5",
         ),
         (
             "= 0.1",

@@ -8,8 +8,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from superposition import Autoencoder, SparseFeatures, TrainingConfig, symmetry, theory, train
-from superposition.sweeps import Store, TrainedCell, stored_run
+from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, symmetry, theory, train
+from superposition.sweeps import Store, Sweep, TrainedCell, run_sweep, stored_run
 from superposition.training import loop
 from tests.rounding import assert_within, gamma, likely_gamma, trained_bound
 from tests.sweeps.conftest import CELL
@@ -32,6 +32,7 @@ from tests.sweeps.conftest import CELL
         {"rate_cap": 0.1},
         {"stop_window": 10},
         {"precision": "bfloat16"},
+        {"activation": "top-k", "setting": 2.0},
     ],
 )
 def test_every_field_is_in_the_key(change):
@@ -46,6 +47,19 @@ def test_every_field_is_tried_above():
 def test_cells_that_train_alike_share_their_key():
     spelt = dataclasses.replace(CELL, n_steps=TrainingConfig().n_steps, batch_size=TrainingConfig().batch_size)
     assert spelt.key == dataclasses.replace(CELL, n_steps=None).key
+
+
+@pytest.mark.parametrize(
+    ("activation", "setting"), [("top-k", 2), ("batch-top-k", 2), ("jump-relu", 0.1), ("gated", 0.1), ("trec", 0.1)]
+)
+def test_a_cell_of_any_activation_is_trained_and_read_back(tmp_path, activation, setting):
+    cell = dataclasses.replace(CELL, activation=activation, setting=setting)
+    assert cell.batch() is None
+    store = Store(tmp_path / "store")
+    run_sweep(Sweep((cell,)), store)
+    run = stored_run(store, cell)
+    assert run.model.activation.kind == activation.removeprefix("batch-")
+    assert held_out_loss(run.model, cell.features(), n_samples=cell.n_held_out, seed=cell.seed) == run.loss
 
 
 def test_the_key_is_stable():
@@ -66,6 +80,10 @@ def test_the_key_is_stable():
         ({"relative_importance": float("nan")}, "`relative_importance` must be"),
         ({"batch_size": 0}, "`batch_size` must be"),
         ({"learning_rate": 0.0}, "`learning_rate` must be"),
+        ({"activation": "top-k"}, "`setting` must be given for top-k: its k"),
+        ({"activation": "top-k", "setting": 2.5}, r"`setting` must be a whole number in \[1, 16\], got 2.5"),
+        ({"activation": "gated", "setting": 0.0}, r"`setting` must be in \(0, inf\), got 0"),
+        ({"setting": 2.0}, "`setting` must be left out for relu, got 2"),
     ],
 )
 def test_a_model_that_cannot_exist_is_refused(change, message):

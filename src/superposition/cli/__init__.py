@@ -1,5 +1,7 @@
 """The command line: where it begins, and the one place where an error becomes a message and an exit code."""
 
+import atexit
+import contextlib
 import errno
 import os
 import select
@@ -24,6 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The words after the program's name; those of this process if not given.
     """
+    code = _main(arguments)
+    if arguments is None and code == INTERRUPTED:
+        # Python ends itself by SIGINT where it has once seen a KeyboardInterrupt leave code that was given as text, as
+        # that of dataclasses is, whoever caught it then.
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(code)
+    return code
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     # When the program has ended, Ctrl-C may end the process, and not show where Python was in closing.
     then = signal.SIG_DFL if arguments is None else signal.default_int_handler
     try:

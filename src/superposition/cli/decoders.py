@@ -7,20 +7,27 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
+from superposition._names import DecoderName, EncoderName
 from superposition.cli import costs
 from superposition.cli.command import Command, Count, Narrowed, OptionalCount
 from superposition.cli.exit_codes import FAILED
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
-    from superposition.decoders import Decoder
     from superposition.models import Encoder, Model
 
-Name = Literal[
-    "relu", "jumprelu", "gated", "trec", "topk", "batchtopk", "bayes", "oracle", "lemma1", "pursuit", "omp",
-    "basis-pursuit", "amp", "oamp",
-]  # fmt: skip
-_DEFAULT: tuple[Name, ...] = ("relu", "jumprelu", "trec", "topk", "bayes", "oracle", "lemma1", "omp", "amp", "oamp")
+_DEFAULT: tuple[DecoderName, ...] = (
+    "relu",
+    "jumprelu",
+    "trec",
+    "topk",
+    "bayes",
+    "oracle",
+    "lemma1",
+    "omp",
+    "amp",
+    "oamp",
+)
 
 
 @final
@@ -36,12 +43,12 @@ class Decode(Narrowed):
 
     n_features: OptionalCount = None
     """Number of features, ≥ 1; with --model, this and the width are the model's if not given."""
-    encoder: Literal["rug", "gaussian", "harmonic"] = "rug"
+    encoder: EncoderName = "rug"
     """rug: rows of a Hadamard matrix, by fast transforms; gaussian: independent entries; harmonic: rows of a Fourier
     matrix."""
     model: Path | None = None
     """Folder of a saved model, whose encoder is taken instead."""
-    decoders: Annotated[tuple[Name, ...], tyro.conf.arg(metavar="NAME ...")] = _DEFAULT
+    decoders: Annotated[tuple[DecoderName, ...], tyro.conf.arg(metavar="NAME ...")] = _DEFAULT
     """Which decoders."""
     noise: float = 0.0
     """Standard deviation of noise added to the hidden activations, feature units."""
@@ -53,22 +60,27 @@ class Decode(Narrowed):
     def run(self) -> int:
         """Prints the table."""
         from superposition import _checks, theory
-        from superposition.decoders import compare_decoders, fit_decoder
+        from superposition.decoders import compare_decoders, decoder_named, fit_decoder
         from superposition.features import SparseFeatures
         from superposition.models import encoder_of
 
+        noise = _checks.one("noise", _checks.in_interval("noise", self.noise, 0, 1e15)) ** 2
+        _checks.whole_number("n_samples", self.n_samples)
+        _checks.in_interval("seconds", self.seconds, 0, float("inf"), open_low=True)
         source = self._source()
         encoder = encoder_of(source)
         features = SparseFeatures(encoder.n_features, self.probability)
-        noise = float(_checks.finite("noise", self.noise, non_negative=True)) ** 2
         if not self.decoders:
             raise ValueError("`decoders` must have at least one name")
         # Before the work, because what the theory refuses is refused.
         ratio = encoder.n_hidden / encoder.n_features
         ensemble: Literal["gaussian", "orthogonal"] = "orthogonal" if encoder.is_tight else "gaussian"
         least = theory.replica_mmse(ratio, self.probability, noise, ensemble=ensemble)
+        k = min(encoder.n_hidden, max(1, round(self.probability * encoder.n_features)))
         decoders = [
-            fit_decoder(self._decoder(name, encoder, noise), encoder, features, noise_variance=noise, seed=self.seed)
+            fit_decoder(
+                decoder_named(name, k, noise_variance=noise), encoder, features, noise_variance=noise, seed=self.seed
+            )
             for name in self.decoders
         ]
         found = compare_decoders(
@@ -99,7 +111,7 @@ class Decode(Narrowed):
         return 0 if all(result.loss.value < float("inf") for result in found) else FAILED
 
     def _source(self) -> "Encoder | Model":
-        from superposition.models import DenseEncoder, PersianRug
+        from superposition.models import encoder_named
 
         if self.model is not None:
             return self._saved(self.model)
@@ -107,13 +119,7 @@ class Decode(Narrowed):
             raise ValueError("--n-features must be given, or --model, which has it")
         n_features, width = self.n_features, self.width_of(self.n_features)
         self._refuse_absurd(n_features, width, is_dense=self.encoder != "rug")
-        match self.encoder:
-            case "rug":
-                return PersianRug.draw(n_features, width, seed=self.seed).encoder
-            case "gaussian":
-                return DenseEncoder.gaussian(n_features, width, seed=self.seed)
-            case "harmonic":
-                return DenseEncoder.harmonic(n_features, width, seed=self.seed)
+        return encoder_named(self.encoder, n_features, width, seed=self.seed)
 
     def _refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
         seconds = len(self.decoders) * self.seconds if isfinite(self.seconds) else 0.0
@@ -136,40 +142,6 @@ class Decode(Narrowed):
                 f"{model.n_features} and {model.n_hidden} in {folder}"
             )
         return model
-
-    def _decoder(self, name: Name, encoder: "Encoder", noise: float) -> "Decoder":
-        from superposition import decoders
-
-        k = min(encoder.n_hidden, max(1, round(self.probability * encoder.n_features)))
-        match name:
-            case "relu":
-                return decoders.ReLU()
-            case "jumprelu":
-                return decoders.JumpReLU()
-            case "gated":
-                return decoders.Gated()
-            case "trec":
-                return decoders.TRec()
-            case "topk":
-                return decoders.TopK()
-            case "batchtopk":
-                return decoders.TopK(among="batch")
-            case "bayes":
-                return decoders.Bayes(noise)
-            case "oracle":
-                return decoders.OracleSupport(noise_variance=noise)
-            case "lemma1":
-                return decoders.ThresholdLeastSquares(k)
-            case "pursuit":
-                return decoders.ThresholdLeastSquares(k, rounds=20)
-            case "omp":
-                return decoders.OMP()
-            case "basis-pursuit":
-                return decoders.BasisPursuit()
-            case "amp":
-                return decoders.AMP(noise_variance=noise)
-            case "oamp":
-                return decoders.OAMP(noise_variance=noise)
 
 
 @final

@@ -176,7 +176,14 @@ class Diagnose(Costly):
     def run(self) -> int:
         """Prints the tables."""
         from superposition import _checks
-        from superposition.diagnostics import held_out_loss, interference, loss_split, spectrum, symmetry
+        from superposition.diagnostics import (
+            can_split_loss,
+            held_out_loss,
+            interference,
+            loss_split,
+            spectrum,
+            symmetry,
+        )
         from superposition.models import load_with_features
 
         loaded = load_with_features(self.folder)
@@ -193,11 +200,16 @@ class Diagnose(Costly):
         show(symmetry_table(symmetry(model, features), features, model.n_hidden, kind))
         found = interference(model, features)
         n_samples = self.n_held_out + self.n_held_out % 2  # pairs
-        split = loss_split(model, features, n_samples=n_samples, interference=found)
+        split = None
+        if can_split_loss(model):
+            split = loss_split(model, features, n_samples=n_samples, interference=found)
         values = spectrum(model) if model.rows_are_alike or model.n_hidden <= _LARGEST_SPECTRUM else None
         show(interference_table(found))
         show(structure_table(found, split, values, features, model.n_hidden))
-        show(split_table(split))
+        if split is None:
+            say(f"the split of the loss is that of a ReLU: it is left out for {model.activation.kind}")
+        else:
+            show(split_table(split))
         return 0
 
 

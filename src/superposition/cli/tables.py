@@ -97,7 +97,11 @@ def interference_table(found: "Interference") -> "Table":
 
 
 def structure_table(
-    found: "Interference", split: "LossSplit", spectrum: "Spectrum | None", features: "SparseFeatures", n_hidden: int
+    found: "Interference",
+    split: "LossSplit | None",
+    spectrum: "Spectrum | None",
+    features: "SparseFeatures",
+    n_hidden: int,
 ) -> "Table":
     """Returns what W is made of: pairs, features whose output is never on, spectrum."""
     from superposition import theory
@@ -110,7 +114,8 @@ def structure_table(
     if features.is_symmetric and features.law == Uniform():
         loss = theory.antipodal_loss(n_hidden / n, features.probability)
         table.add_row("loss of pairs with W_ij/W_ii = −3 and −1/3 (theory)", f"{loss:.7g}")
-    table.add_row("outputs never on", f"{split.never_on} of {n}")
+    if split is not None:
+        table.add_row("outputs never on", f"{split.never_on} of {n}")
     if spectrum is None:
         return table
     for name, values in (

@@ -10,6 +10,7 @@ from superposition.decoders.comparison import DecoderResult, compare_decoders
 from superposition.decoders.fitting import fit_decoder
 from superposition.decoders.gated import Gated
 from superposition.decoders.jump_relu import JumpReLU
+from superposition.decoders.named import decoder_named
 from superposition.decoders.oamp import OAMP
 from superposition.decoders.omp import OMP
 from superposition.decoders.relu import ReLU
@@ -37,5 +38,6 @@ __all__ = [
     "ThresholdLeastSquares",
     "TopK",
     "compare_decoders",
+    "decoder_named",
     "fit_decoder",
 ]

@@ -10,13 +10,14 @@ from superposition.diagnostics.permutation_symmetry import (
     symmetry_of_weights,
 )
 from superposition.diagnostics.spectrum import spectrum
-from superposition.diagnostics.states import LossSplit, loss_split
+from superposition.diagnostics.states import LossSplit, can_split_loss, loss_split
 
 __all__ = [
     "Interference",
     "LossSplit",
     "Spread",
     "Symmetry",
+    "can_split_loss",
     "cumulants",
     "held_out_loss",
     "interference",

@@ -214,14 +214,17 @@ class _Sums:
         self.squares += [float(part.square().sum()) for part in parts]
 
 
+def can_split_loss(model: Model) -> bool:
+    """Whether `loss_split` knows a model's activation: a ReLU, or none."""
+    return isinstance(_checks.instance("model", model, Model, "a model").activation, (ReLUActivation, NoActivation))
+
+
 def _is_rectified(model: Model) -> bool:
     """Returns whether the output is ReLU(y), or y itself; raises ValueError if it is neither."""
-    activation = _checks.instance("model", model, Model, "a model").activation
-    if not isinstance(activation, (ReLUActivation, NoActivation)):
-        raise ValueError(
-            f"`model` must have a ReLU or no activation, got {activation.kind}: what is Gaussian is not known of others"
-        )
-    return isinstance(activation, ReLUActivation)
+    if not can_split_loss(model):
+        kind = model.activation.kind
+        raise ValueError(f"`model` must have a ReLU or no activation, got {kind}: what is Gaussian is not known of it")
+    return isinstance(model.activation, ReLUActivation)
 
 
 def _over_pairs(values: Tensor) -> Tensor:

@@ -1,20 +1,17 @@
 """Figure D2: where sparse features are recovered exactly, over (m, k), by encoder and method."""
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
 import pyarrow as pa
 
 from superposition import theory
-from superposition.decoders import OAMP, Decoder, ThresholdLeastSquares
-from superposition.features import SparseFeatures
+from superposition._names import DecoderName
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, distinct, rows
+from superposition.figures.base import Check, Figure, column, distinct, provenance, rows
 from superposition.figures.presets import Preset
-from superposition.models import Autoencoder, DenseEncoder, Encoder, PersianRug, encoder_of
-from superposition.sensing import measurements, sparse_vectors
-from superposition.sweeps import Store
-from superposition.training import TrainingConfig, train_many
+from superposition.sensing import measurements
+from superposition.sweeps import RecoveryCell, Store
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -23,11 +20,16 @@ if TYPE_CHECKING:
 _N_FEATURES, _N_SAMPLES = 256, 25
 _WIDTHS = (16, 32, 48, 64, 96, 128, 160, 208)
 _ACTIVE = (2, 4, 8, 16, 32, 64, 128)
-_TRAINED_AT, _STEPS = 0.05, 250
+_TRAINED_AT = 0.05
 _EXACT = 1e-2
 _BLURRED = 0.88, 1.5
-_METHODS = {"pursuit": "threshold and least squares", "OAMP": "message passing"}
-_ENCODERS = ("trained", "rug", "Gaussian")
+# By their names in cells: in the table, and on the axes.
+_METHODS: dict[DecoderName, tuple[str, str]] = {
+    "pursuit": ("pursuit", "threshold and least squares"), "oamp": ("OAMP", "message passing")
+}  # fmt: skip
+_ENCODERS: dict[Literal["rug", "gaussian", "harmonic", "trained"], str] = {
+    "trained": "trained", "rug": "rug", "gaussian": "Gaussian"
+}  # fmt: skip
 
 
 @final
@@ -45,32 +47,46 @@ class FigureD2(Figure):
         "Donoho and Tanner for x ≥ 0 as n grows, and m = k log(n/k), the order that stable recovery needs."
     )
 
-    def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
+    def cells(self, preset: Preset) -> list[RecoveryCell]:
+        """Returns one cell an encoder, width, number of active features and method."""
+        return [
+            RecoveryCell(
+                _N_FEATURES,
+                width,
+                k,
+                decoder,
+                encoder,
+                trained_at=_TRAINED_AT,
+                n_samples=_N_SAMPLES,
+                tolerance=_EXACT,
+                seed=preset.seed,
+            )
+            for encoder in _ENCODERS
+            for width in _WIDTHS
+            for k in _ACTIVE
+            if k < width
+            for decoder in _METHODS
+        ]
+
+    def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row an encoder, method, m and k, and the lines."""
         n, records = _N_FEATURES, []
-        for kind in _ENCODERS:
-            for encoder in _encoders(kind, preset.seed):
-                for k in _ACTIVE:
-                    if k >= encoder.n_hidden:
-                        continue
-                    x = sparse_vectors(n, k, _N_SAMPLES, seed=preset.seed + k)
-                    hidden, features = encoder.encode(x), SparseFeatures(n, k / n)
-                    for method, decoder in _methods(k).items():
-                        decoded = decoder(hidden, encoder, features)
-                        right = (decoded.features - x).abs().amax(dim=1) < _EXACT
-                        share = float(right.double().mean())
-                        records.append(
-                            {
-                                "source": "measured",
-                                "encoder": kind,
-                                "method": method,
-                                "n_hidden": encoder.n_hidden,
-                                "k": k,
-                                "recovered": share,
-                                "standard_error": (share * (1 - share) / _N_SAMPLES) ** 0.5,
-                                "converged": float(decoded.converged.double().mean()),
-                            }
-                        )
+        for cell in self.cells(preset):
+            stored = store.get(cell)
+            recovered = stored.estimate("recovered")
+            records.append(
+                {
+                    "source": "measured",
+                    "encoder": _ENCODERS[cell.encoder],
+                    "method": _METHODS[cell.decoder][0],
+                    "n_hidden": cell.n_hidden,
+                    "k": cell.k,
+                    "recovered": recovered.value,
+                    "standard_error": recovered.standard_error,
+                    "converged": stored.row["converged"],
+                    **provenance(stored.row),
+                }
+            )
         for k in np.unique(np.geomspace(1, n / 2, 40).astype(int)).tolist():
             found = measurements(n, k)
             lines = {
@@ -123,8 +139,8 @@ class FigureD2(Figure):
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(2, 3, figsize=(9.4, 5.4), sharex=True, sharey=True)
-        for row, (method, label) in enumerate(_METHODS.items()):
-            for axis, kind in zip(axes[row], _ENCODERS, strict=True):
+        for row, (method, label) in enumerate(_METHODS.values()):
+            for axis, kind in zip(axes[row], _ENCODERS.values(), strict=True):
                 here = rows(table, source="measured", encoder=kind, method=method)
                 m, k, share = (column(here, name) for name in ("n_hidden", "k", "recovered"))
                 image = axis.scatter(
@@ -143,23 +159,6 @@ class FigureD2(Figure):
         axes[0, 0].legend(loc="upper left", fontsize=7)
         figure.colorbar(image, ax=axes, label="share recovered exactly", shrink=0.7)
         return figure
-
-
-def _encoders(kind: str, seed: int) -> list[Encoder]:
-    n = _N_FEATURES
-    match kind:
-        case "rug":
-            return [encoder_of(PersianRug.draw(n, m, seed=seed)) for m in _WIDTHS]
-        case "Gaussian":
-            return [DenseEncoder.gaussian(n, m, seed=seed) for m in _WIDTHS]
-    models = [Autoencoder(n, m, seed=seed) for m in _WIDTHS]
-    config = TrainingConfig(n_steps=_STEPS, batch_size=256)
-    train_many(models, SparseFeatures(n, _TRAINED_AT), config, seed=seed, n_held_out=1)
-    return [encoder_of(model) for model in models]
-
-
-def _methods(k: int) -> dict[str, Decoder]:
-    return {"pursuit": ThresholdLeastSquares(k, rounds=20), "OAMP": OAMP()}
 
 
 def _draw_lines(axis: "matplotlib.axes.Axes", table: pa.Table) -> None:

@@ -1,25 +1,31 @@
 """Figure D3: autoencoders trained with other activations, against the ReLU."""
 
-from typing import TYPE_CHECKING, final
+from math import ceil
+from typing import TYPE_CHECKING, Literal, final
 
+import numpy as np
 import pyarrow as pa
 
 from superposition import theory
-from superposition.features import SparseFeatures
+from superposition._checks import FloatArray
+from superposition.estimate import Estimate
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, distinct, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store
-from superposition.training import TrainingConfig
-from superposition.training.activated import compare_activations
+from superposition.sweeps import Store, TrainedCell
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
 # (n_features, n_hidden, p), one panel each, and how long each model is trained.
-_SETTINGS = ((64, 16, 0.05),)
-_CONFIG = TrainingConfig(n_steps=500, batch_size=512)
+_SIZES = ((64, 16, 0.05),)
+_STEPS, _BATCH = 500, 512
+# Beside the one that chooses the setting.
 _SEEDS = 3
+# Widths of the rectangle of a jump, and kept entries in units of the expected number of active ones, to choose from.
+_BANDWIDTHS = (0.03, 0.1, 0.3)
+_KEPT = (1.0, 1.7, 3.0)
+_Setting = tuple[Literal["relu", "top-k", "batch-top-k", "jump-relu", "gated", "trec"], float | None]
 
 
 @final
@@ -30,30 +36,53 @@ class FigureD3(Figure):
     title = "Trained activations"
     caption = (
         "Held-out loss of autoencoders trained with each activation as a share of the ReLU's at equal size, sparsity, "
-        f"batches and steps ({_CONFIG.n_steps} of {_CONFIG.batch_size} samples); bars are two standard errors over "
+        f"batches and steps ({_STEPS} of {_BATCH} samples); bars are two standard errors over "
         f"{_SEEDS} seeds. Of k, or of the width of the rectangle in the place of a jump's derivative, the best of "
         "three is shown. Lines: the Bayes and own-support ceilings at the interference of a Persian Rug, as shares of "
         "its best ReLU; trained interference is not Gaussian, so that they do not bound these models."
     )
 
-    def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
-        """Returns one row an activation and setting."""
+    def cells(self, preset: Preset) -> list[TrainedCell]:
+        """Returns one cell an activation, setting and seed."""
+        return [
+            cell
+            for size in _SIZES
+            for settings in _choices(*size).values()
+            for setting in settings.values()
+            for cell in _replicates(size, setting, preset.seed)
+        ]
+
+    def measure(self, preset: Preset, store: Store) -> pa.Table:
+        """Returns one row an activation, at the best of its settings."""
         records = []
-        for n, m, p in _SETTINGS:
-            seeds = [preset.seed + offset for offset in range(_SEEDS)]
+        for size in _SIZES:
+            n, m, p = size
             best = theory.symmetric_optimum(m / n, p)
-            for result in compare_activations(SparseFeatures(n, p), m, _CONFIG, seeds=seeds, n_held_out=20_000):
+            found: dict[str, tuple[str, FloatArray]] = {}
+            for name, settings in _choices(*size).items():
+                losses = {
+                    label: np.array([store.get(cell).row["loss"] for cell in _replicates(size, setting, preset.seed)])
+                    for label, setting in settings.items()
+                }
+                # The first seed chooses, the others measure.
+                chosen = min(losses, key=lambda label: float(losses[label][0]))
+                found[name] = chosen, losses[chosen][1:]
+            for name, (setting, losses_of_seeds) in found.items():
+                # Seed by seed: both saw the same batches from the same weights.
+                loss, relative = (
+                    Estimate.from_samples(values) for values in (losses_of_seeds, losses_of_seeds / found["ReLU"][1])
+                )
                 records.append(
                     {
                         "n_features": n,
                         "n_hidden": m,
                         "probability": p,
-                        "activation": result.name,
-                        "setting": result.setting,
-                        "loss": result.loss.value,
-                        "standard_error": result.loss.standard_error,
-                        "relative": result.relative,
-                        "relative_error": result.relative_error,
+                        "activation": name,
+                        "setting": setting,
+                        "loss": loss.value,
+                        "standard_error": loss.standard_error,
+                        "relative": relative.value,
+                        "relative_error": relative.standard_error,
                         "bayes": float(theory.bayes_loss(best.noise_std, p) / best.loss),
                         "oracle": float(theory.oracle_support_loss(best.noise_std, p) / best.loss),
                         "mean_field": best.loss,
@@ -110,3 +139,32 @@ class FigureD3(Figure):
             axis.set_yticks(places, names)
         axes[0, 0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return figure
+
+
+def _choices(n: int, m: int, p: float) -> dict[str, dict[str, _Setting]]:  # noqa: ARG001
+    """Returns the activations by name, each with the settings to choose from."""
+    kept = sorted({max(1, min(n, ceil(share * n * p))) for share in _KEPT})
+    return {
+        "ReLU": {"": ("relu", None)},
+        "TopK": {f"k = {k}": ("top-k", k) for k in kept},
+        "BatchTopK": {f"k = {k}": ("batch-top-k", k) for k in kept},
+        "JumpReLU": {f"bandwidth {width:g}": ("jump-relu", width) for width in _BANDWIDTHS},
+        "Gated": {f"bandwidth {width:g}": ("gated", width) for width in _BANDWIDTHS},
+        "TRec (ProLU)": {f"bandwidth {width:g}": ("trec", width) for width in _BANDWIDTHS},
+    }
+
+
+def _replicates(size: tuple[int, int, float], setting: _Setting, seed: int) -> list[TrainedCell]:
+    """Returns the cells of one setting: that of the seed that chooses, and those that measure."""
+    return [
+        TrainedCell(
+            *size,
+            n_steps=_STEPS,
+            batch_size=_BATCH,
+            n_held_out=20_000,
+            activation=setting[0],
+            setting=setting[1],
+            seed=seed + offset,
+        )
+        for offset in range(_SEEDS + 1)
+    ]

@@ -16,7 +16,7 @@ from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder
 from superposition.models.frames import projection_root, realise
 from superposition.models.hadamard import hadamard_transform
 from superposition.models.linear import LinearAutoencoder
-from superposition.models.rug import PersianRug
+from superposition.models.rug import PersianRug, encoder_named
 from superposition.models.spectrum import Spectrum
 from superposition.models.storage import Loaded, load, load_with_features, register_model, save
 
@@ -37,6 +37,7 @@ __all__ = [
     "Spectrum",
     "TRecActivation",
     "TopKActivation",
+    "encoder_named",
     "encoder_of",
     "hadamard_transform",
     "load",

@@ -195,6 +195,7 @@ class TRecActivation(Activation):
 
 _KINDS: Kinds[type[Activation]] = Kinds(
     "activation",
+    Activation,
     *(NoActivation, ReLUActivation, TopKActivation, JumpReLUActivation, GatedActivation, TRecActivation),
 )
 
@@ -208,10 +209,19 @@ def register_activation(kind: type[Activation]) -> type[Activation]:
     return _KINDS.register(kind)
 
 
+def check_known(activation: Activation) -> None:
+    """Raises ValueError unless a saved model's activation would be known when it is loaded."""
+    if type(activation) not in _KINDS:
+        name = type(activation).__name__
+        raise ValueError(f"`activation` must be of a kind that can be loaded, got {name}: register_activation it")
+
+
 def activation_of(description: Any, n_features: int) -> Activation:
     """Returns the activation that a file describes, the ReLU if it says nothing; raises ValueError for an unknown."""
     if description is None:
         return ReLUActivation()
+    if not isinstance(description, dict):
+        raise ValueError(f"`activation` must be a table, got {_checks.shown(description)}")
     settings = dict(description)
     return _KINDS.named(settings.pop("kind", None)).of(n_features, settings)
 

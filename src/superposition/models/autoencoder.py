@@ -72,7 +72,7 @@ class Autoencoder(DenseModel):
         self.W_enc = torch.nn.Parameter(W_enc.T.clone(memory_format=torch.contiguous_format).T)
         self.W_dec = torch.nn.Parameter(W_dec)
         self.b_dec = torch.nn.Parameter(b_dec)
-        self.activation = ReLUActivation() if activation is None else activation
+        self.activation = ReLUActivation() if activation is None else _fitting(activation, n_features)
 
     @classmethod
     def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:
@@ -95,6 +95,19 @@ class Autoencoder(DenseModel):
     def extra_repr(self) -> str:
         """Returns the sizes."""
         return f"n_features={self.n_features}, n_hidden={self.n_hidden}"
+
+
+def _fitting(activation: Activation, n_features: int) -> Activation:
+    """Returns an activation; raises ValueError unless it takes so many features."""
+    _checks.instance("activation", activation, Activation, "an Activation such as TopKActivation(4)")
+    try:
+        with torch.no_grad():
+            fits = activation(torch.zeros(1, n_features), torch.zeros(n_features)).shape == (1, n_features)
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"`activation` must be for {n_features} features, got {activation}")
+    return activation
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> Tensor:

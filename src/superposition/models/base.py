@@ -103,11 +103,18 @@ class Model(torch.nn.Module, abc.ABC):
     def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:
         """Returns the model of saved tensors and settings: made of sizes and settings, and loaded.
 
+        It is made of tensors without memory first, so that sizes that a file claims are held against what it has before
+        anything of that size is made. A kind that cannot be made so says by itself how it is restored.
+
         Raises:
             ValueError: They do not fit each other.
         """
+        with torch.device("meta"):
+            shapes = {
+                name: tuple(tensor.shape) for name, tensor in cls(n_features, n_hidden, **settings).state_dict().items()
+            }
+        _tensors.check_shapes(tensors, shapes)
         model = cls(n_features, n_hidden, **settings)
-        _tensors.check_shapes(tensors, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
         model.load_state_dict(tensors, assign=True)
         return model
 

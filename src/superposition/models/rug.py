@@ -1,17 +1,18 @@
 """The Persian Rug: weights of least interference, built from rows of a Hadamard matrix."""
 
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Self, final, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from superposition import _checks, _tensors
+from superposition._names import EncoderName
 from superposition._random import numpy_rng
 from superposition.features import SparseFeatures
 from superposition.models.activations import ReLUActivation
 from superposition.models.base import Model
-from superposition.models.encoders import RugEncoder
+from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder
 from superposition.models.hadamard import check_order, hadamard_transform
 from superposition.models.spectrum import Spectrum
 from superposition.theory import symmetric_optimum
@@ -200,3 +201,27 @@ class PersianRug(Model):
             f"n_features={self.n_features}, n_hidden={self.n_hidden}, "
             f"scale={float(self.scale):.6g}, bias={float(self.bias):.6g}"
         )
+
+
+def encoder_named(name: EncoderName, n_features: int, n_hidden: int, *, seed: int = 0) -> Encoder:
+    """An encoder drawn by the name of its kind.
+
+    Args:
+        name: "rug": rows of a Hadamard matrix, by fast transforms; "gaussian": independent entries; "harmonic": rows of
+            a Fourier matrix.
+        n_features: Number of features; a power of two for a rug.
+        n_hidden: Width of the bottleneck, in [1, n_features].
+        seed: Seed of the draw.
+
+    Raises:
+        ValueError: There is no such kind, or no such encoder of it.
+
+    >>> encoder_named("rug", 8, 4).is_tight
+    True
+    """
+    match _checks.choice("encoder", name, get_args(EncoderName)):
+        case "rug":
+            return PersianRug.draw(n_features, n_hidden, seed=seed).encoder
+        case "gaussian":
+            return DenseEncoder.gaussian(n_features, n_hidden, seed=seed)
+    return DenseEncoder.harmonic(n_features, n_hidden, seed=seed)

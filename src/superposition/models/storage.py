@@ -1,5 +1,6 @@
 """Models on disk: a folder with config.json and model.safetensors."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 from superposition import _checks, _files
 from superposition._kinds import Kinds
 from superposition.features import SparseFeatures
+from superposition.models.activations import check_known
 from superposition.models.autoencoder import Autoencoder
 from superposition.models.base import Model
 from superposition.models.linear import LinearAutoencoder
@@ -18,9 +20,7 @@ from superposition.models.rug import PersianRug
 FORMATS = 1, 2
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 UNFINISHED = "checkpoint-*"  # a run that is still to save its model here
-# Of config.json; what else is there belongs to the kind of the model.
-_OWN = ("format", "model", "n_features", "n_hidden", "features", "weights_digest")
-_KINDS: Kinds[type[Model]] = Kinds("model", Autoencoder, LinearAutoencoder, PersianRug)
+_KINDS: Kinds[type[Model]] = Kinds("model", Model, Autoencoder, LinearAutoencoder, PersianRug)
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ def check_kind(model: Model) -> None:
     """Raises ValueError unless `load` would know what a saved model is."""
     if type(model) not in _KINDS:
         raise ValueError(f"`model` must be of a kind that can be loaded, got {type(model).__name__}: register_model it")
+    check_known(model.activation)
 
 
 def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = None, overwrite: bool = False) -> Path:
@@ -71,16 +72,16 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
         raise ValueError(
             f"`features` must be those of the model, {model.n_features}, got {features.n_features}: give its own"
         )
+    settings = _plain(model)
     if not overwrite:
         _files.vacant(folder, CONFIG, UNFINISHED)
     _files.write_tensors(folder / WEIGHTS, model.state_dict())
-    settings = model.settings()
     config = {
         "format": FORMATS[1] if settings else FORMATS[0],
         "model": model.kind,
         "n_features": model.n_features,
         "n_hidden": model.n_hidden,
-        **settings,
+        **({"settings": settings} if settings else {}),
         "features": features.to_config() if features else None,
         "weights_digest": _files.digest(folder / WEIGHTS),
     }
@@ -144,5 +145,22 @@ def _features(config: Any, model: Model) -> SparseFeatures | None:
 def _build(kind: type[Model], config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
     """Returns the model; its sizes are held against the tensors before anything of that size is made."""
     n = _checks.whole_number("n_features", config["n_features"])
-    settings = {name: value for name, value in config.items() if name not in _OWN}
+    settings = config.get("settings", {})
+    if not isinstance(settings, dict):
+        raise ValueError(f"`settings` must be a table, got {_checks.shown(settings)}")
     return kind.restored(n, _checks.hidden_width(config["n_hidden"], n), tensors, settings)
+
+
+def _plain(model: Model) -> dict[str, Any]:
+    """Returns a model's settings; raises ValueError unless they come back from a file as they are."""
+    settings = model.settings()
+    try:
+        same = json.loads(json.dumps(settings, allow_nan=False)) == settings
+    except (TypeError, ValueError, RecursionError):
+        same = False
+    if not same:
+        raise ValueError(
+            f"`settings` of {type(model).__name__} must be plain data (finite numbers, words, lists, tables of named "
+            f"ones), got {_checks.shown(settings)}"
+        )
+    return settings

@@ -1,6 +1,7 @@
 """Sweeps: cells to measure, the store of their rows, and executors that run what is missing."""
 
 from superposition.sweeps.cell import BatchCell, Cell, Row, Value, Workplace
+from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.description import read_sweep
 from superposition.sweeps.executors import (
     ClusterLostError,
@@ -23,10 +24,12 @@ __all__ = [
     "Cell",
     "ClusterLostError",
     "Credentials",
+    "DecoderCell",
     "Embedded",
     "Executor",
     "LocalWorkers",
     "Plan",
+    "RecoveryCell",
     "RemoteScheduler",
     "Result",
     "Row",

@@ -12,12 +12,15 @@ import pydantic
 from superposition._toml import Place, check_names, nearest, read_toml, validated
 from superposition.sweeps.axes import MOST_CELLS, axis
 from superposition.sweeps.cell import Cell
+from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.executors import SlurmJobs
 from superposition.sweeps.rug import RugCell
 from superposition.sweeps.sweep import MOST_THREADS, Sweep
 from superposition.sweeps.trained import TrainedCell
 
-MEASURES: dict[str, type[TrainedCell] | type[RugCell]] = {cell.measure: cell for cell in (TrainedCell, RugCell)}
+_Kind = type[TrainedCell] | type[RugCell] | type[DecoderCell] | type[RecoveryCell]
+_KINDS: tuple[_Kind, ...] = (TrainedCell, RugCell, DecoderCell, RecoveryCell)
+MEASURES: dict[str, _Kind] = {cell.measure: cell for cell in _KINDS}
 
 # Of all grids of a file: a plan of more takes minutes.
 _MOST_IN_ALL = 10 * MOST_CELLS
@@ -74,7 +77,7 @@ def read_slurm(path: str | Path) -> SlurmJobs:
         raise place.refuse(str(error)) from None
 
 
-def _cells(kind: type[TrainedCell] | type[RugCell], grid: Mapping[str, Any], place: Place) -> Iterator[Cell]:
+def _cells(kind: _Kind, grid: Mapping[str, Any], place: Place) -> Iterator[Cell]:
     """Yields the product of all axes of a grid; the last axis varies fastest."""
     hints, fields = get_type_hints(kind), dataclasses.fields(kind)
     types = {field.name: hints[field.name] for field in fields}

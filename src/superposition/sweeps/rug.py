@@ -43,10 +43,7 @@ class RugCell(Cell):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        n = _checks.whole_number("n_features", self.n_features)
-        if n & (n - 1):
-            below = 1 << (n.bit_length() - 1)
-            raise ValueError(f"`n_features` must be a power of two for a rug, got {n}: use {below} or {2 * below}")
+        n = _checks.power_of_two("n_features", _checks.whole_number("n_features", self.n_features), "a rug")
         hint = "a sample must have an active feature"
         plain = {
             "n_features": n,

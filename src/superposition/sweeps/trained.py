@@ -15,7 +15,7 @@ from superposition.sweeps.cell import BatchCell, Row, Workplace
 from superposition.sweeps.store import Store, StoredCell
 
 if TYPE_CHECKING:
-    from superposition.models import Autoencoder
+    from superposition.models import Activation, Autoencoder
     from superposition.training import Curve, TrainingConfig
 
 # Raised whenever the same cell would train to another model, or be measured otherwise, by other code than its
@@ -31,6 +31,11 @@ _SYMMETRY: Mapping[str, type] = {
     **{f"{name}_{of}": float for name in ("diagonal", "bias", "noise_mean", "noise_variance") for of in _SPREAD},
     "non_gaussianity": float, "dead_features": int, "pooled_skewness": float, "pooled_excess_kurtosis": float,
     "paired_share": float,
+}  # fmt: skip
+
+# What `setting` is, of each activation.
+_SETTINGS = {
+    "relu": None, "top-k": "k", "batch-top-k": "k", "jump-relu": "bandwidth", "gated": "bandwidth", "trec": "bandwidth"
 }  # fmt: skip
 
 # Features of models that leave a processor idle one at a time.
@@ -59,6 +64,9 @@ class TrainedCell(BatchCell):
         rate_cap: Peak rate times √(n_hidden·n_features·p), the protocol's own if not given.
         stop_window: Batches of the stop rule, the protocol's own if not given.
         precision: Of the products: float32 or bfloat16.
+        activation: Of the model; another than the ReLU is trained by autograd.
+        setting: k of top-k and batch-top-k; of jump-relu, gated and trec the width of the rectangle in the place of the
+            jump's derivative, feature units.
 
     Raises:
         ValueError: A value is out of its range: there is no such model.
@@ -85,6 +93,8 @@ class TrainedCell(BatchCell):
     rate_cap: float | None = None
     stop_window: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
+    activation: Literal["relu", "top-k", "batch-top-k", "jump-relu", "gated", "trec"] = "relu"
+    setting: float | None = None
 
     def __post_init__(self) -> None:
         n = _checks.whole_number("n_features", self.n_features)
@@ -100,13 +110,18 @@ class TrainedCell(BatchCell):
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "setting", self._checked_setting())
         self.config()  # which checks the rest
 
     def content(self) -> dict[str, Any]:
         """Returns the sizes and seeds, and all that the training configuration comes to."""
         training = {name: str(value) for name, value in asdict(self.config()).items()}
         names = ("n_features", "n_hidden", "probability", "n_held_out", "seed", "relative_importance")
-        return {**{name: getattr(self, name) for name in names}, "initialization": self._start(), "training": training}
+        content = {name: getattr(self, name) for name in names}
+        content |= {"initialization": self._start(), "training": training}
+        if self.activation != "relu":
+            content |= {"activation": self.activation, "setting": self.setting}
+        return content
 
     def features(self) -> SparseFeatures:
         """Returns the features the model sees."""
@@ -119,7 +134,10 @@ class TrainedCell(BatchCell):
         """Returns the model before training."""
         from superposition.models import Autoencoder
 
-        return Autoencoder(self.n_features, self.n_hidden, seed=self.seed, initialization=self._start())
+        activation = None if self.activation == "relu" else self._activation()
+        return Autoencoder(
+            self.n_features, self.n_hidden, seed=self.seed, initialization=self._start(), activation=activation
+        )
 
     def config(self) -> "TrainingConfig":
         """Returns the training configuration."""
@@ -130,8 +148,9 @@ class TrainedCell(BatchCell):
         return TrainingConfig.named(self.protocol).replace(**given)
 
     def batch(self) -> Hashable | None:
-        """Returns the cell but for its width; None for a model large enough to fill a processor."""
-        return replace(self, n_hidden=1) if self.n_features <= _SMALL else None
+        """Returns the cell but for its width; None for a model that fills a processor or has no step of its own."""
+        is_alone = self.n_features > _SMALL or self.activation != "relu"
+        return None if is_alone else replace(self, n_hidden=1)
 
     @classmethod
     def prepare(cls, cells: "Sequence[TrainedCell]", places: Sequence[Workplace], shared: Workplace) -> None:
@@ -176,6 +195,35 @@ class TrainedCell(BatchCell):
                 n_held_out=self.n_held_out,
             )
         return _measured(self, place)
+
+    def _checked_setting(self) -> float | None:
+        _checks.choice("activation", self.activation, _SETTINGS)
+        name = _SETTINGS[self.activation]
+        if name is None:
+            if self.setting is not None:
+                raise ValueError(f"`setting` must be left out for {self.activation}, got {self.setting:g}")
+            return None
+        if self.setting is None:
+            raise ValueError(f"`setting` must be given for {self.activation}: its {name}")
+        if name == "k":
+            k = int(self.setting) if float(self.setting).is_integer() else self.setting  # of a file: 3.0 is 3
+            return float(_checks.whole_number("setting", k, high=self.n_features))
+        width = _checks.in_interval("setting", self.setting, 0, np.inf, open_low=True, open_high=True)
+        return _checks.one("setting", width)
+
+    def _activation(self) -> "Activation":
+        from superposition.models import activations
+
+        assert self.setting is not None
+        match self.activation:
+            case "jump-relu":
+                return activations.JumpReLUActivation(self.n_features, self.setting)
+            case "gated":
+                return activations.GatedActivation(self.n_features, self.setting)
+            case "trec":
+                return activations.TRecActivation(self.setting)
+        among: Literal["sample", "batch"] = "batch" if self.activation == "batch-top-k" else "sample"
+        return activations.TopKActivation(int(self.setting), among=among)
 
     def _start(self) -> Literal["tied", "linear"]:
         from superposition.training.config import INITIALIZATION

@@ -1,0 +1,224 @@
+"""Decoders: the cell that measures one on one encoder, and the cell of exact recovery."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import inf, sqrt
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final, get_args
+
+from superposition import _checks, _files
+from superposition._names import DecoderName, EncoderName
+from superposition.estimate import Estimate
+from superposition.features import SparseFeatures
+from superposition.sweeps.cell import BatchCell, Cell, Row, Workplace
+
+if TYPE_CHECKING:
+    from superposition.models import Encoder
+
+# Of a trained encoder: how long, on how many samples a step, and its file in the place of each cell.
+_STEPS, _BATCH, _WEIGHTS = 250, 256, "encoder.safetensors"
+
+
+@final
+@dataclass(frozen=True)
+class DecoderCell(Cell):
+    """One decoder of one encoder, fitted if it can be: its loss beside the theory's.
+
+    Args:
+        n_features: Number of features; a power of two for a rug.
+        n_hidden: Width of the bottleneck, in [1, n_features].
+        probability: Probability that a feature is active, in [1e-15, 1].
+        decoder: Its name, as `superposition decode` has it; lemma1 and pursuit assume k = n_features · probability.
+        encoder: "rug", "gaussian" or "harmonic".
+        noise: Standard deviation of noise on the hidden activations, feature units.
+        n_samples: Samples behind the loss.
+        n_calibration: Samples on which it is fitted; as many as make two million entries if not given.
+        seed: Seed of the encoder and of the samples.
+
+    Raises:
+        ValueError: A value is out of its range: there is no such encoder or decoder.
+    """
+
+    measure: ClassVar[str] = "decoder"
+    version: ClassVar[int] = 1
+    columns: ClassVar[Mapping[str, type]] = {
+        "ratio": float, "loss": Estimate, "predicted": float, "converged": float, "iterations": float,
+        "residual": float,
+    }  # fmt: skip
+    headline: ClassVar[tuple[str, ...]] = ("loss", "loss_standard_error", "predicted", "converged")
+
+    n_features: int
+    n_hidden: int
+    probability: float
+    decoder: DecoderName = "relu"
+    encoder: EncoderName = "rug"
+    noise: float = 0.0
+    n_samples: int = 1000
+    n_calibration: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        plain = {
+            **_sizes(self.n_features, self.n_hidden, self.encoder),
+            "probability": _checks.one(
+                "probability", _checks.in_interval("probability", self.probability, _checks.LEAST_PROBABILITY, 1)
+            ),
+            "decoder": _checks.choice("decoder", self.decoder, get_args(DecoderName)),
+            "noise": _checks.one("noise", _checks.in_interval("noise", self.noise, 0, 1e15)),
+            "n_samples": _checks.whole_number("n_samples", self.n_samples),
+            "seed": _checks.seed(self.seed),
+        }
+        if self.n_calibration is not None:
+            plain["n_calibration"] = _checks.whole_number("n_calibration", self.n_calibration)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    def content(self) -> dict[str, Any]:
+        """Returns the fields."""
+        return asdict(self)
+
+    def row(self, place: Workplace) -> Row:  # noqa: ARG002  (decoders compute on the processor)
+        """Fits the decoder and measures it."""
+        from superposition.decoders import compare_decoders, decoder_named, fit_decoder
+        from superposition.models import encoder_named
+
+        encoder = encoder_named(self.encoder, self.n_features, self.n_hidden, seed=self.seed)
+        features, noise = SparseFeatures(self.n_features, self.probability), self.noise**2
+        k = min(self.n_hidden, max(1, round(self.probability * self.n_features)))
+        decoder = fit_decoder(
+            decoder_named(self.decoder, k, noise_variance=noise),
+            encoder,
+            features,
+            noise_variance=noise,
+            n_samples=self.n_calibration,
+            seed=self.seed,
+        )
+        (found,) = compare_decoders(
+            encoder, features, [decoder], self.n_samples, noise_variance=noise, seconds=inf, seed=self.seed + 1
+        )
+        return {
+            "ratio": self.n_hidden / self.n_features,
+            "loss": found.loss,
+            "predicted": found.predicted,
+            "converged": found.converged,
+            "iterations": found.iterations,
+            "residual": found.residual,
+        }
+
+
+@final
+@dataclass(frozen=True)
+class RecoveryCell(BatchCell):
+    """Random k-sparse features, x ≥ 0, recovered from n_hidden activations: in what share of samples exactly.
+
+    Args:
+        n_features: Number of features; a power of two for a rug.
+        n_hidden: Number of activations, in [1, n_features].
+        k: Number of active features, in [1, n_hidden].
+        decoder: Its name, as `superposition decode` has it; of a prior it has p = k/n_features.
+        encoder: "rug", "gaussian", "harmonic", or "trained": an autoencoder's after 250 steps.
+        trained_at: Probability of being active at which that one was trained.
+        n_samples: How many are tried.
+        tolerance: Largest error of a feature that counts as exact, feature units.
+        seed: Seed of the encoder and of the samples.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    measure: ClassVar[str] = "recovery"
+    version: ClassVar[int] = 1
+    columns: ClassVar[Mapping[str, type]] = {"recovered": Estimate, "converged": float}
+    headline: ClassVar[tuple[str, ...]] = ("recovered", "recovered_standard_error", "converged")
+
+    n_features: int
+    n_hidden: int
+    k: int
+    decoder: DecoderName = "oamp"
+    encoder: Literal["rug", "gaussian", "harmonic", "trained"] = "rug"
+    trained_at: float = 0.05
+    n_samples: int = 25
+    tolerance: float = 1e-2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _checks.choice("encoder", self.encoder, (*get_args(EncoderName), "trained"))
+        trained_at = _checks.in_interval("trained_at", self.trained_at, _checks.LEAST_PROBABILITY, 1)
+        plain = {
+            **_sizes(self.n_features, self.n_hidden, self.encoder),
+            "k": _checks.whole_number("k", self.k, high=self.n_hidden, hint="no more than there are activations"),
+            "decoder": _checks.choice("decoder", self.decoder, get_args(DecoderName)),
+            "trained_at": _checks.one("trained_at", trained_at),
+            "n_samples": _checks.whole_number("n_samples", self.n_samples),
+            "tolerance": _checks.one("tolerance", _checks.in_interval("tolerance", self.tolerance, 0, inf)),
+            "seed": _checks.seed(self.seed),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    def content(self) -> dict[str, Any]:
+        """Returns the fields."""
+        return asdict(self)
+
+    def batch(self) -> Hashable | None:
+        """Returns what decides a trained encoder, which several cells share; None for one that is drawn."""
+        if self.encoder != "trained":
+            return None
+        return self.n_features, self.n_hidden, self.trained_at, self.seed
+
+    @classmethod
+    def prepare(cls, cells: "Sequence[RecoveryCell]", places: Sequence[Workplace], shared: Workplace) -> None:
+        """Trains the encoder of all cells once."""
+        paths = [place.folder / _WEIGHTS for place in places]
+        if all(path.exists() for path in paths):
+            return
+        W_enc = cells[0]._trained(shared)
+        for path in paths:
+            path.parent.mkdir(exist_ok=True)
+            _files.write_tensors(path, {"W_enc": W_enc})
+
+    def row(self, place: Workplace) -> Row:
+        """Decodes random sparse features and counts."""
+        from superposition.decoders import decoder_named
+        from superposition.sensing import sparse_vectors
+
+        encoder = self._encoder(place)
+        x = sparse_vectors(self.n_features, self.k, self.n_samples, seed=self.seed + self.k)
+        features = SparseFeatures(self.n_features, self.k / self.n_features)
+        decoded = decoder_named(self.decoder, self.k)(encoder.encode(x), encoder, features)
+        is_right = (decoded.features - x).abs().amax(dim=1) < self.tolerance
+        share = float(is_right.double().mean())
+        error = sqrt(share * (1 - share) / self.n_samples)
+        return {
+            "recovered": Estimate(share, error, self.n_samples),
+            "converged": float(decoded.converged.double().mean()),
+        }
+
+    def _encoder(self, place: Workplace) -> "Encoder":
+        from superposition.models import DenseEncoder, encoder_named
+
+        if self.encoder != "trained":
+            return encoder_named(self.encoder, self.n_features, self.n_hidden, seed=self.seed)
+        path = place.folder / _WEIGHTS
+        if not path.exists():
+            return DenseEncoder(self._trained(place))
+        return DenseEncoder(_files.read_tensors(path, "encoder")[0]["W_enc"])
+
+    def _trained(self, place: Workplace) -> Any:
+        from superposition.models import Autoencoder
+        from superposition.training import TrainingConfig, train
+
+        model = Autoencoder(self.n_features, self.n_hidden, seed=self.seed)
+        config = TrainingConfig(n_steps=_STEPS, batch_size=_BATCH)
+        features = SparseFeatures(self.n_features, self.trained_at)
+        train(model, features, config, seed=self.seed, progress=place.report, n_held_out=1)
+        return model.W_enc.detach().contiguous()
+
+
+def _sizes(n_features: Any, n_hidden: Any, encoder: str) -> dict[str, Any]:
+    """Returns sizes, checked to be those of an encoder of a kind."""
+    n = _checks.whole_number("n_features", n_features)
+    if encoder == "rug":
+        _checks.power_of_two("n_features", n, "a rug")
+    else:
+        _checks.choice("encoder", encoder, ("gaussian", "harmonic", "trained"))
+    return {"n_features": n, "n_hidden": _checks.hidden_width(n_hidden, n)}
