@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import pyarrow as pa
 
-from superposition._checks import FloatArray
-from superposition.compression import Learned, Learning, QuantizedPair, inspect, learn, learn_from, linear_loss
-from superposition.features import SparseFeatures
+from superposition.compression import QuantizedPair, linear_loss
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, distinct, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store
+from superposition.sweeps import Cell, LearnedCell, RefinedCell, Store
+from superposition.sweeps.compressed import stored_curve, stored_runs
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -25,7 +24,6 @@ _SHOWN = (10, 36)
 # Of a construction, built and then trained, and of the training from random weights.
 _RATE, _FINE_RATE = 0.03, 1e-3
 _COLUMNS = ("series", "neurons", "kind", "levels", "loss", "standard_error", "x", "y")
-_PAIR = SparseFeatures(2, 1.0)
 
 
 @final
@@ -44,32 +42,31 @@ class FigureA5(Figure):
         " neurons from random weights."
     )
 
-    def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
+    def cells(self, preset: Preset) -> list[Cell]:
+        """Returns the networks that are learned, and those that begin at the construction."""
+        return [*_learned(preset).values(), *_refined(preset)]
+
+    def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a run, a start at the construction before and after, and a knot of a curve."""
         records: list[dict[str, Any]] = []
-        n_steps = preset.n_steps * 4 // 3
-        for depth, widths in _WIDTHS.items():
-            learning = Learning(n_steps, learning_rate=_RATE / depth, n_held_out=preset.n_held_out)
-            for width in widths:
-                hidden = [width] * depth
-                found = learn(
-                    _PAIR, (2, *hidden, 1), (1, *hidden, 2), n_runs=_RUNS, learning=learning, seed=preset.seed
-                )
-                records += _runs(found, f"depth {depth}")
-                if 2 * depth * width in _SHOWN and depth == 1:
-                    points = inspect(found.stack.network(found.best)).decoder.values
-                    records += _points(f"learned, {2 * width} neurons", points)
+        for (depth, width), cell in _learned(preset).items():
+            stored = store.get(cell)
+            records += [_record(series=f"depth {depth}", **run) for run in stored_runs(stored).to_pylist()]
+            if 2 * depth * width in _SHOWN and depth == 1:
+                curve = stored_curve(stored).to_pylist()
+                records += [_record(series=f"learned, {2 * width} neurons", **knot) for knot in curve]
         scheme = QuantizedPair(3, 0.01, "segment", "guarded")
-        records += _points("constructed, Z = 3", np.stack(scheme.decode(scheme.decoder_staircase.knots), axis=1))
-        fine = Learning(n_steps, learning_rate=_FINE_RATE, n_held_out=preset.n_held_out)
-        schemes = [QuantizedPair(levels, _START_RAMP, "segment", "guarded") for levels in _STARTS]
-        networks = [scheme.to_network("minimal") for scheme in schemes]
-        for scheme, network in zip(schemes, networks, strict=True):
-            before = {"loss": scheme.expected_loss(), "standard_error": 0.0, "kind": "sawtooth"}
-            records.append(_record(series="built", neurons=network.n_neurons, levels=scheme.levels, **before))
-        trained = _runs(learn_from(networks, _PAIR, learning=fine, seed=preset.seed), "built and trained")
-        # Trained side by side they are padded to one size.
-        records += [{**row, "neurons": network.n_neurons} for row, network in zip(trained, networks, strict=True)]
+        x, y = scheme.decode(scheme.decoder_staircase.knots)
+        records += [_record(series="constructed, Z = 3", x=float(a), y=float(b)) for a, b in zip(x, y, strict=True)]
+        for refined in _refined(preset):
+            stored = store.get(refined)
+            row, loss = stored.row, stored.estimate("loss")
+            built = {"loss": row["built_loss"], "standard_error": 0.0, "kind": "sawtooth", "levels": refined.levels}
+            trained = {"loss": loss.value, "standard_error": loss.standard_error, "kind": row["kind"]}
+            records.append(_record(series="built", neurons=row["neurons"], **built))
+            records.append(
+                _record(series="built and trained", neurons=row["neurons"], levels=row["levels_kept"], **trained)
+            )
         return pa.Table.from_pylist(records)
 
     def checks(self, table: pa.Table) -> list[Check]:
@@ -179,19 +176,38 @@ class FigureA5(Figure):
         return below / len(found), ((below + 1) * (len(found) - below + 1) / (len(found) + 2) ** 3) ** 0.5
 
 
-def _runs(found: Learned, series: str) -> list[dict[str, Any]]:
-    """Returns a row a run."""
-    records = []
-    for run, loss in enumerate(found.losses):
-        network = found.stack.network(run)
-        read = inspect(network)
-        where = {"series": series, "neurons": network.n_neurons, "kind": read.kind, "levels": read.levels}
-        records.append(_record(**where, loss=loss.value, standard_error=loss.standard_error))
-    return records
+def _learned(preset: Preset) -> dict[tuple[int, int], LearnedCell]:
+    """Returns the cells of learned networks by depth and width."""
+    return {
+        (depth, width): LearnedCell(
+            2,
+            1,
+            encoder="-".join([str(width)] * depth),
+            decoder="-".join([str(width)] * depth),
+            n_runs=_RUNS,
+            n_steps=preset.n_steps * 4 // 3,
+            learning_rate=_RATE / depth,
+            n_held_out=preset.n_held_out,
+            seed=preset.seed,
+        )
+        for depth, widths in _WIDTHS.items()
+        for width in widths
+    }
 
 
-def _points(series: str, points: FloatArray) -> list[dict[str, Any]]:
-    return [_record(series=series, x=float(x), y=float(y)) for x, y in points]
+def _refined(preset: Preset) -> list[RefinedCell]:
+    """Returns the cells that begin at the construction."""
+    return [
+        RefinedCell(
+            levels,
+            _START_RAMP,
+            n_steps=preset.n_steps * 4 // 3,
+            learning_rate=_FINE_RATE,
+            n_held_out=preset.n_held_out,
+            seed=preset.seed,
+        )
+        for levels in _STARTS
+    ]
 
 
 def _record(**values: Any) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import pyarrow as pa
 
 from superposition import theory
 from superposition._checks import FloatArray
-from superposition.compression import Learning, learn, sparse_construction
+from superposition.compression import sparse_construction
 from superposition.features import SparseFeatures
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store, TrainedCell, stored_run
+from superposition.sweeps import Cell, LearnedCell, Store, TrainedCell
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -45,12 +45,10 @@ class FigureA6(Figure):
         "(smaller than the points)."
     )
 
-    def cells(self, preset: Preset) -> list[TrainedCell]:
-        """Returns the models in superposition."""
-        return [
-            TrainedCell(_N, _M, p, n_steps=preset.portrait_steps, n_held_out=preset.n_held_out, seed=preset.seed)
-            for p in _PROBABILITIES
-        ]
+    def cells(self, preset: Preset) -> list[Cell]:
+        """Returns the models in superposition, and the networks."""
+        networks = [cell for p in _PROBABILITIES for _, _, cell in _networks(p, preset)]
+        return [*(_superposed(p, preset) for p in _PROBABILITIES), *networks]
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a point: series, neurons, probability, loss over linear and its standard error."""
@@ -66,22 +64,12 @@ class FigureA6(Figure):
             add("mean field", _N, p, theory.symmetric_optimum(_M / _N, p).loss)
             for times in _CONSTRUCTED:
                 add("constructed", times * _N, p, sparse_construction(features, _M, times * _N).loss)
-        learning = Learning(preset.n_steps * 4 // 3, learning_rate=_RATE, n_held_out=preset.n_held_out)
-        for cell in self.cells(preset):
-            loss = stored_run(store, cell).loss
-            add("superposition", _N, cell.probability, loss.value, loss.standard_error)
-            networks = [("nonlinear", times, widths) for times, widths in _BUDGETS.items()]
-            for series, times, (encoder, decoder) in [*networks, ("linear code", 1, _LINEAR_CODE)]:
-                found = learn(
-                    SparseFeatures(_N, cell.probability),
-                    (_N, *encoder, _M),
-                    (_M, *decoder, _N),
-                    n_runs=_RUNS,
-                    learning=learning,
-                    seed=preset.seed,
-                )
-                best = found.losses[found.best]
-                add(series, times * _N, cell.probability, best.value, best.standard_error)
+        for p in _PROBABILITIES:
+            loss = store.get(_superposed(p, preset)).estimate("loss")
+            add("superposition", _N, p, loss.value, loss.standard_error)
+            for series, times, cell in _networks(p, preset):
+                loss = store.get(cell).estimate("loss")
+                add(series, times * _N, p, loss.value, loss.standard_error)
         return pa.Table.from_pylist(records)
 
     def checks(self, table: pa.Table) -> list[Check]:
@@ -165,6 +153,34 @@ class FigureA6(Figure):
         axis.minorticks_off()
         axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return figure
+
+
+def _superposed(p: float, preset: Preset) -> TrainedCell:
+    return TrainedCell(_N, _M, p, n_steps=preset.portrait_steps, n_held_out=preset.n_held_out, seed=preset.seed)
+
+
+def _networks(p: float, preset: Preset) -> list[tuple[str, int, LearnedCell]]:
+    """Returns series, neurons in units of superposition's and cell of each network at a probability."""
+    nonlinear = [("nonlinear", times, widths) for times, widths in _BUDGETS.items()]
+    return [
+        (
+            series,
+            times,
+            LearnedCell(
+                _N,
+                _M,
+                p,
+                encoder="-".join(map(str, encoder)),
+                decoder="-".join(map(str, decoder)),
+                n_runs=_RUNS,
+                n_steps=preset.n_steps * 4 // 3,
+                learning_rate=_RATE,
+                n_held_out=preset.n_held_out,
+                seed=preset.seed,
+            ),
+        )
+        for series, times, (encoder, decoder) in [*nonlinear, ("linear code", 1, _LINEAR_CODE)]
+    ]
 
 
 def _points(table: pa.Table, series: str, neurons: int) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -1,6 +1,7 @@
 """Sweeps: cells to measure, the store of their rows, and executors that run what is missing."""
 
 from superposition.sweeps.cell import BatchCell, Cell, Row, Value, Workplace
+from superposition.sweeps.compressed import LearnedCell, RefinedCell
 from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.description import read_sweep
 from superposition.sweeps.executors import (
@@ -27,9 +28,11 @@ __all__ = [
     "DecoderCell",
     "Embedded",
     "Executor",
+    "LearnedCell",
     "LocalWorkers",
     "Plan",
     "RecoveryCell",
+    "RefinedCell",
     "RemoteScheduler",
     "Result",
     "Row",

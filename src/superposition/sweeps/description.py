@@ -12,14 +12,15 @@ import pydantic
 from superposition._toml import Place, check_names, nearest, read_toml, validated
 from superposition.sweeps.axes import MOST_CELLS, axis
 from superposition.sweeps.cell import Cell
+from superposition.sweeps.compressed import LearnedCell
 from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.executors import SlurmJobs
 from superposition.sweeps.rug import RugCell
 from superposition.sweeps.sweep import MOST_THREADS, Sweep
 from superposition.sweeps.trained import TrainedCell
 
-_Kind = type[TrainedCell] | type[RugCell] | type[DecoderCell] | type[RecoveryCell]
-_KINDS: tuple[_Kind, ...] = (TrainedCell, RugCell, DecoderCell, RecoveryCell)
+_Kind = type[TrainedCell] | type[RugCell] | type[DecoderCell] | type[RecoveryCell] | type[LearnedCell]
+_KINDS: tuple[_Kind, ...] = (TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell)
 MEASURES: dict[str, _Kind] = {cell.measure: cell for cell in _KINDS}
 
 # Of all grids of a file: a plan of more takes minutes.
