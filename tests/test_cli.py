@@ -49,6 +49,15 @@ def refused(capsys, *arguments):
     return lines[0]
 
 
+def printed(out):
+    """Cells of the table that was printed, as text, by column."""
+    (names,), rows = (
+        [[cell.strip() for cell in line.strip()[1:-1].split(bar)] for line in out.splitlines() if line[:1] == bar]
+        for bar in "┃│"
+    )
+    return dict(zip(names, zip(*rows, strict=True), strict=True))
+
+
 class TestOutput:
     def test_version(self, capsys):
         assert run(capsys, "--version")[1].startswith("superposition 0.")
@@ -123,6 +132,35 @@ class TestOutput:
         assert code == 0
         assert "1.28921" in out
         assert sp.load(tmp_path / "rug").rows.tolist() == sp.PersianRug.draw(256, 64).rows.tolist()
+
+    def test_rug_prints_numbers_of_the_library(self, capsys, monkeypatch):
+        import superposition as sp
+
+        fit = sp.PersianRug.fit
+
+        def another(*arguments, **options):
+            """A rug of scale and bias that are not the prediction's."""
+            rug = fit(*arguments, **options)
+            rug.scale.data.mul_(0.9)
+            rug.bias.data.add_(0.01)
+            return rug
+
+        monkeypatch.setattr(sp.PersianRug, "fit", another)
+        arguments = ("--n-features", "64", "--ratio", "0.25", "--probability", "0.045", "--n-held-out", "500")
+        code, out, _ = run(capsys, "rug", *arguments, "--seed", "3")
+        assert code == 0
+        features = SparseFeatures(64, 0.045)
+        rug, best = another(features, 16, seed=3), theory.symmetric_optimum(0.25, 0.045)
+        loss = sp.held_out_loss(rug, features, n_samples=500, seed=4)
+        bias = float(rug.bias) + float(rug.scale) * float(rug.interference_mean(features))
+        assert "n = 64, n_hidden = 16" in out
+        assert printed(out) == {
+            "": ("held-out loss", "scale a", "bias b, mean of ν absorbed", "linear optimum"),
+            "Persian Rug": (str(loss), f"{float(rug.scale):.5f}", f"{bias:.5f}", ""),
+            "mean-field prediction": (
+                f"{best.loss:.7g}", f"{best.scale:.5f}", f"{best.bias:.5f}", f"{theory.linear_loss(0.25, 0.045):.7g}",
+            ),
+        }  # fmt: skip
 
     @pytest.mark.slow
     def test_rug_fitted_by_the_papers_protocol(self, capsys):
@@ -302,10 +340,17 @@ class TestTheory:
         columns = self.read(grid)
         for column, values in expected(columns).items():
             np.testing.assert_allclose(columns[column], values, rtol=1e-12, atol=0, err_msg=column)
+        table = printed(out)
+        once = [name for name in columns if name not in table]
+        assert list(table) == [name for name in columns if name not in once]
         for column, values in columns.items():
-            assert column.split()[0] in out
-            for value in values:
-                assert any(f"{value:{digits}}" in out for digits in (".6e", ".6g")), (column, value)
+            if column in once:
+                (text,) = (line.split(": ")[1].strip() for line in out.splitlines() if line.startswith(f"{column}:"))
+                assert len(set(values.tolist())) == 1
+            texts = [text] * len(values) if column in once else table[column]
+            # Seven digits of losses and of what is as small, six of others.
+            rounded = 0.5e-6 if column.endswith("loss") else 0.5e-5
+            np.testing.assert_allclose([float(text) for text in texts], values, rtol=rounded, atol=0, err_msg=column)
         assert plot.read_bytes().startswith(b"\x89PNG")
 
     def test_shows_every_value_with_every_value_of_the_others(self, capsys, tmp_path):

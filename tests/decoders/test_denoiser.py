@@ -1,11 +1,13 @@
 """The tabulated denoiser against the theory's, entry by entry, and its derivative against differences."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
 from superposition.decoders.denoiser import Denoiser
-from superposition.features import Constant, Empirical, Exponential, SparseFeatures, Uniform
+from superposition.features import Beta, Constant, Empirical, Exponential, HalfNormal, SparseFeatures, Uniform
 from superposition.theory import bayes_denoiser, bayes_loss
 from tests.rounding import assert_close, assert_within, gamma
 from tests.statistics import Z_BOUND, agrees
@@ -65,6 +67,38 @@ def test_rows_of_different_noise_are_as_when_alone(generator):
         # Tables are sums over four levels, with zeros for those of other rows, of values and rises up to 1.
         assert_within(mean[row], one[0], gamma(16, torch.float32))
         assert_close(variance[row], its_variance[0], gamma(16 + 100, torch.float32))
+
+
+@pytest.mark.parametrize("law", [*LAWS, HalfNormal(), Beta(2, 5), Empirical(np.linspace(0, 1, 300))], ids=str)
+@pytest.mark.parametrize("p", [0.05, 1.0])
+@pytest.mark.parametrize("sigma", [1e-3, 0.0313, 0.2, 2.04])
+def test_naive_twin_means_at_any_observation(law, p, sigma):
+    table, noise = Denoiser(law, p), torch.tensor([sigma], dtype=torch.float64)
+    near, far = sigma * np.linspace(-60, 60, 81), sigma * np.geomspace(10, 1e12, 60)
+    z = np.concatenate([near, law.support[1] + near, -far, law.support[1] + far])
+    mean = table(torch.from_numpy(z)[None], noise)[0][0].numpy()
+    exact = bayes_denoiser(z, sigma, p, law)
+    values = law.landmarks[[0, -1]] if law.has_density else law.landmarks
+    values = np.unique(np.append(values, [0.0] * (p < 1)))
+    gaps = [(a, b) for a, b in itertools.pairwise(values) if not (law.has_density and a == law.support[0])]
+    within = np.any([(z > a + 7 * sigma) & (z < b - 7 * sigma) for a, b in gaps] or [z > np.inf], axis=0)
+    error = np.abs(mean - exact.mean)[~within] / np.maximum(sigma, 1e-4 * np.abs(exact.mean[~within]))
+    assert error.max() < 0.01
+
+
+@pytest.mark.parametrize(("p", "side"), [(0.05, 1), (1.0, 1), (1.0, -1)])
+@pytest.mark.parametrize("sigma", [1e-3, 0.0313, 0.5])
+def test_naive_twin_variance_far_outside_the_law(p, side, sigma):
+    """The mean is off the end by σ²/d, so the variance is σ⁴/d², and not that at the end of a table."""
+    table, noise = Denoiser(Uniform(), p), torch.tensor([sigma], dtype=torch.float64)
+    for distance in sigma * np.geomspace(20, 1e4, 12):
+        z = (1 + distance) if side > 0 else -distance
+        variance = float(table(torch.tensor([[z]], dtype=torch.float64), noise)[1])
+        exact = bayes_denoiser(z, sigma, p, Uniform()).variance
+        # Straight pieces: of σ/32 up to the table's end, 34 σ, where 1/d² changes by 2/(32 · 16), by 0.1 σ around a
+        # landmark, by 2 · 0.1/18; in 1/d beyond, where terms of the order (σ/d)² are left, 1/18² at 20 σ and less. σ is
+        # interpolated to 1e-3.
+        assert_close(variance, exact, 0.02, resolution=0.03)
 
 
 def test_limits_of_the_observation():

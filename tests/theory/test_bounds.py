@@ -1,20 +1,26 @@
 """Bounds and scaling: order, validity everywhere, exponents."""
 
+import mpmath as mp
 import numpy as np
 import pytest
 
 from superposition.features import Constant, Uniform
 from superposition.theory import (
+    bayes_loss,
     linear_loss,
+    loss_bounds,
     lower_bound,
     minimal_noise_variance,
+    optimal_relu,
     oracle_support_loss,
+    relu_loss,
     scaling,
     symmetric_optimum,
     upper_bound,
     welch_bound,
     zero_ratio_loss,
 )
+from tests.oracles import rectified_loss
 from tests.rounding import PROMISED, assert_close, assert_within, gamma
 from tests.statistics import Z_BOUND
 
@@ -25,6 +31,68 @@ def test_property_symmetric_optimum_is_below_ansatz_linear_and_constant(law, rng
     loss = symmetric_optimum(r, p, law).loss
     for bound in (upper_bound(r, p, law), linear_loss(r, p, law), zero_ratio_loss(p, law)):
         assert (loss <= bound * (1 + PROMISED)).all()
+
+
+@pytest.mark.parametrize(("r", "p"), [(0.25, 0.045), (0.9, 0.5), (0.05, 1e-3), (0.01, 1e-9), (0.3, 1.0)])
+@pytest.mark.parametrize("value", [None, 1.0])
+def test_naive_twin_upper_bound_in_mpmath(r, p, value):
+    """The ansatz of appendix E.1, a = 1 and b = −σ√(2 log 1/p), σ² = (1/r − 1) Var x, in the naive loss."""
+    with mp.workdps(30):
+        second, mean = (mp.mpf(1) / 3, mp.mpf(1) / 2) if value is None else (mp.mpf(value) ** 2, mp.mpf(value))
+        sigma = mp.sqrt((1 / mp.mpf(r) - 1) * (p * second - (p * mean) ** 2))
+        t = -mp.sqrt(2 * mp.log(1 / mp.mpf(p)))
+    found = upper_bound(r, p, Uniform() if value is None else Constant(value))
+    if sigma == 0:  # a constant that is always on
+        assert found == 0
+        return
+    expected = float(rectified_loss.loss(1, t * sigma, sigma, p, value))
+    # σ, √ and log are rounded some ten times. L grows no faster than σ² (1 + t²)², and Φ(t) as e^(−t²/2).
+    conditioned = gamma(10, float) * 2 * (1 + float(t) ** 2) ** 2
+    assert_close(found, expected, rectified_loss.rounding(float(t)) + conditioned)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 0.05, 0.2, 0.4, 0.49])
+def test_naive_twin_lower_bound_in_mpmath(sigma):
+    """The share p P[|g| ≤ 1] Var[g | |g| ≤ 1] σ² P[σ ≤ u + ν ≤ 1 − σ], by quadrature."""
+    with mp.workdps(30):
+        s = mp.mpf(sigma)
+        constant = mp.quad(lambda g: g * g * mp.npdf(g), [-1, 0, 1])
+        around = [s, min(8 * s, mp.mpf(1) / 2), max(1 - 8 * s, mp.mpf(1) / 2), 1 - s]
+        mass = mp.quad(lambda y: mp.ncdf(y / s) - mp.ncdf((y - 1) / s), around)
+        expected = float(mp.mpf("0.045") * constant * s**2 * mass)
+    # The mass is a difference of σ(zΦ + φ) up to 1, some twenty roundings of it.
+    assert_close(lower_bound(sigma, 0.045), expected, gamma(20, float) * (1 + 4 / float(mass)))
+
+
+def test_bounds_are_what_they_say():
+    found, sigma = loss_bounds(0.2, 0.03), np.sqrt(4 * (0.03 / 3 - 0.03**2 / 4))
+    expected = {
+        "lower": lower_bound(sigma, 0.03),
+        "oracle_support": oracle_support_loss(sigma, 0.03),
+        "bayes": bayes_loss(sigma, 0.03),
+        "mean_field": optimal_relu(sigma, 0.03).loss,
+        "upper": relu_loss(1.0, -sigma * np.sqrt(2 * np.log(1 / 0.03)), sigma, 0.03),
+    }
+    # σ is rounded ten times, and the losses change no faster than its fourth power.
+    for name, value in expected.items():
+        assert_close(getattr(found, name), value, PROMISED + gamma(40, float))
+
+
+def test_naive_twin_scaling_by_fits_of_one_variable():
+    p, r = 1e-4 * 2.0 ** np.arange(3), 0.05 * 1.5 ** np.arange(4)
+    found = scaling(p[:, None], r)
+    loss = symmetric_optimum(r, p[:, None]).loss
+    # On crossed axes the fit of both is that of each to the mean over the other.
+    by_p, by_r = (np.polyfit(np.log(x), np.log(loss).mean(axis=k), 1)[0] for k, x in ((1, p), (0, r)))
+    centred = np.log(loss) - np.log(loss).mean()
+    left = centred - by_p * (np.log(p) - np.log(p).mean())[:, None] - by_r * (np.log(r) - np.log(r).mean())
+    # Least squares of logarithms of some 10, columns of norm √12 · 10 before centring: a condition of less than 1e3.
+    rounded = gamma(1000 * 100, float)
+    assert_close(found.probability_exponent, by_p, rounded)
+    assert_close(found.ratio_exponent, by_r, rounded)
+    assert_within(found.spread, np.sqrt((left**2).mean()), 10 * rounded)
+    assert_close(found.p2_over_r, p[:, None] ** 2 / r, gamma(4, float))
+    assert_close(found.loss, loss, gamma(4, float))
 
 
 def test_limits_of_the_upper_bound():

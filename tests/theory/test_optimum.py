@@ -151,6 +151,32 @@ def test_of_two_local_minima_the_lower_is_taken(law, sigma, p):
     assert losses[minima].max() > 2 * best.loss  # a local search from the wrong side misses by this
 
 
+@pytest.mark.parametrize(
+    ("law", "sigma", "p", "place"),
+    [
+        (TwoValues(0.0932, 0.0165), 0.1921, 0.985, -1),
+        (TwoValues(0.049, 0.000245), 0.0547, 0.0607, -1),
+        (TwoValues(0.049, 0.000245), 0.085, 0.0607, 0),
+    ],
+)
+def test_the_lower_of_two_rectifying_minima_is_taken_wherever_it_is(law, sigma, p, place):
+    """The scan comes upon the left one first, and the best affine decoder is no better than either."""
+    t = np.linspace(-8, 12, 4001)
+    losses = profile(sigma, p, law, t)
+    minima = np.flatnonzero((losses[1:-1] < losses[:-2]) & (losses[1:-1] < losses[2:])) + 1
+    assert len(minima) == 2
+    lowest, other = minima[place], minima[-1 - place]
+    assert lowest == losses.argmin()
+    best = optimal_relu(sigma, p, law)
+    assert losses[other] > 1.01 * losses[lowest], "control: the other minimum is seen to be another"
+    v = law.sparse_variance(p)
+    assert v * sigma**2 / (v + sigma**2) > 1.01 * losses[lowest], "control: so is the affine optimum"
+    # As above: the grid misses a minimum by half a step at most, here twice the loss of that.
+    missed = (losses[lowest - 1] + losses[lowest + 1] - 2 * losses[lowest]) / 4 + 2 * PROMISED * losses[lowest]
+    assert_within(best.loss, losses[lowest], missed)
+    assert_within(best.bias / (best.scale * sigma), t[lowest], t[1] - t[0], resolution=np.inf)
+
+
 @pytest.mark.parametrize("law", LAWS)
 def test_limit_ratio_one(law):
     assert symmetric_optimum(1.0, 0.1, law).loss == 0.0

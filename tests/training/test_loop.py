@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from superposition import Autoencoder, Constant, SparseFeatures, TrainingConfig, held_out_loss, load, train
+from superposition import Autoencoder, Constant, Estimate, SparseFeatures, TrainingConfig, held_out_loss, load, train
 from superposition.models import load_with_features
 from superposition.theory import linear_loss, weighted_linear_loss
 from superposition.training import Curve, loop, train_many
@@ -118,6 +118,43 @@ def test_known_sequences_stop_where_the_rule_says(small, monkeypatch, losses, wi
     run = train(small.model(), small.features, config, n_held_out=10)
     assert run.stopped == reason
     assert run.steps == stopped_at
+
+
+@pytest.mark.parametrize(
+    ("share", "window", "stopped_at", "reason"),
+    [
+        (0.019, None, 200, "collapsed"),
+        (-0.019, None, 200, "collapsed"),  # worse than the constant, by as little
+        (0.021, None, 500, "completed"),
+        (-0.021, None, 500, "completed"),
+        (0.019, 1000, 500, "step limit"),  # a plateau is its stop rule's to see
+    ],
+)
+def test_a_run_that_sits_at_the_constant_prediction_is_given_up(small, monkeypatch, share, window, stopped_at, reason):
+    """Within 2% of the way to the linear optimum after 30% of the steps: at the first look after 170 of 560."""
+    n_steps = 560
+    constant, linear = (weighted_linear_loss(small.features, n_hidden) for n_hidden in (0, 3))
+
+    def advance(self):
+        self.losses[self.step] = constant - share * (constant - linear)
+        self.step += 1
+
+    monkeypatch.setattr(_Loop, "_advance", advance)
+    monkeypatch.setattr(loop, "_collapsed", lambda *_: False)
+    config = small.config.replace(n_steps=n_steps, stop_window=window)
+    run = train(small.model(), small.features, config, n_held_out=10)
+    assert (run.stopped, run.steps) == (reason, stopped_at if reason == "collapsed" else n_steps)
+    assert run.succeeded == (reason == "completed")
+
+
+@pytest.mark.parametrize(("share", "reason"), [(0.49, "collapsed"), (0.51, "completed"), (-0.1, "collapsed")])
+def test_a_run_that_ends_less_than_half_way_to_the_linear_optimum_has_collapsed(small, monkeypatch, share, reason):
+    constant, linear = (weighted_linear_loss(small.features, n_hidden) for n_hidden in (0, 3))
+    loss = Estimate(constant - share * (constant - linear), 1e-6, 10)
+    monkeypatch.setattr(loop, "held_out_loss", lambda *_, **__: loss)
+    run = train(small.model(), small.features, small.config, n_held_out=10)
+    assert (run.stopped, run.loss) == (reason, loss)
+    assert run.succeeded == (reason == "completed")
 
 
 def test_the_papers_protocol_stops_on_a_plateau():

@@ -39,13 +39,10 @@ class Smoothed:
         z = standardised(values + threshold[..., None], width[..., None])
         active, density = ndtr(z), normal_density(z)
         weighted = weights * values
-        return cls(
-            _sum(weights, active),
-            _sum(weighted, active),
-            _sum(weighted * values, active),
-            _sum(weights, density),
-            _sum(weighted, density),
-        )
+        first, first_density = _sum(weights, active), _sum(weights, density)
+        active_u, density_u = _sum(weighted, active), _sum(weighted, density)
+        weighted *= values
+        return cls(first, active_u, _sum(weighted, active), first_density, density_u)
 
     @classmethod
     def uniform(cls, low: float, high: float, threshold: FloatArray, width: FloatArray) -> Self:
@@ -139,9 +136,15 @@ def _sum(weights: FloatArray, function: FloatArray) -> FloatArray:
 def standardised(mean: FloatArray, std: FloatArray) -> FloatArray:
     """Returns mean/std clipped to where Φ and φ differ from their limits; std 0 means no noise."""
     with np.errstate(over="ignore"):
-        return np.asarray(np.clip(mean / np.maximum(std, 1e-300), -_FAR, _FAR))
+        z = np.asarray(mean / np.maximum(std, 1e-300))
+    return np.minimum(np.maximum(z, -_FAR, out=z), _FAR, out=z)
 
 
 def normal_density(z: FloatArray) -> FloatArray:
     """Returns φ(z); at least 4e-305, for subnormal numbers are several times slower."""
-    return np.asarray(_INVERSE_SQRT_TAU * np.exp(np.maximum(-0.5 * z * z, -700.0)))
+    density = np.asarray(-0.5 * z)
+    density *= z
+    np.maximum(density, -700.0, out=density)
+    np.exp(density, out=density)
+    density *= _INVERSE_SQRT_TAU
+    return density

@@ -195,7 +195,7 @@ class _Sampled:
         chords = [
             (left, right)
             for left, right in itertools.pairwise(corners)
-            if left == 0 or _is_deep(x[left : right + 1], y[left : right + 1], p)
+            if left == 0 or (right > left + 1 and _is_deep(x[left : right + 1], y[left : right + 1], p))
         ]
         return cls(p, nothing, h, loss, log_slope, chords)
 

@@ -57,10 +57,12 @@ def least_cost(costs: FloatArray, low: int, total: int, most: int) -> npt.NDArra
     best = np.full(most - least + 1, np.inf)
     best[-least] = 0.0
     choice = np.empty((n, best.size), dtype=np.intp)
+    # Partial sum s comes from s − k, k = low … low + width − 1.
+    padded = np.full(best.size + width - 1, np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width)[:, ::-1]
     for i in range(n):
-        # Partial sum s comes from s − k, k = low … low + width − 1.
-        padded = np.pad(best, (width - 1 + low, -low), constant_values=np.inf)
-        reached = np.lib.stride_tricks.sliding_window_view(padded, width)[:, ::-1] + costs[:, i]
+        padded[width - 1 + low : width - 1 + low + best.size] = best
+        reached = windows + costs[:, i]
         choice[i] = np.argmin(reached, axis=1)
         best = np.take_along_axis(reached, choice[i][:, None], axis=1)[:, 0]
     found, at = np.empty(n, dtype=np.intp), total - least

@@ -1,7 +1,8 @@
 """Laws of finitely many values, whose nodes are those values."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import fsum
 from typing import Any, ClassVar, final
 
@@ -10,11 +11,16 @@ import numpy as np
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition.features.laws.base import Law, magnitude, parameter
+from superposition.features.laws.clusters import Clusters
 from superposition.features.laws.tilted import Tilted
 
 # A sum of weights that is 1 but for the rounding of a normalisation before.
 _ROUNDING = 4 * np.finfo(float).eps
 _SHOWN = 6
+# Values of which integrals are taken one by one: more than those have that are resolved around a kink.
+_FEW = 150
+# Points taken together.
+_POINTS = 1024
 
 
 @final
@@ -70,7 +76,7 @@ class Constant(Law):
 class Empirical(Law):
     """Values seen, or a histogram of them: each value with its share of the weight.
 
-    Every integral is a sum over the distinct values: of many samples, give a histogram (values the bins' means).
+    Integrals are sums over the distinct values, mean-field integrals over few nodes where there are many of them.
 
     Args:
         values: Shape (k,), finite and not negative; kept as a tuple, sorted, without repetition.
@@ -144,6 +150,38 @@ class Empirical(Law):
         """The values, each by its weight and its distance from z."""
         return Tilted.atoms(*self._atoms, z, width)
 
+    def _integrated(
+        self,
+        function: Callable[..., tuple[FloatArray, ...]],
+        threshold: FloatArray,
+        width: FloatArray,
+        *more: FloatArray,
+    ) -> tuple[FloatArray, ...]:
+        """Takes the values together that the integrand, a Gaussian-smoothed kink times u² at most, does not tell apart.
+
+        A moment of u^k is within 1e-13 of itself and 1e-18 of E u^k. Where the kink is outside the support it is within
+        1e-12 of itself, however small, if weights do not differ by more than 1e6. To this comes the rounding of nodes,
+        by a few units in the last place of themselves and of the noise's width.
+        """
+        if len(self.values) <= _FEW or not threshold.size:
+            return super()._integrated(function, threshold, width, *more)
+        kink, spread, *others = (np.ravel(x) for x in (-threshold, width, *more))
+        clusters = _clusters(self)
+        level = clusters.levels(kink, spread)
+        order = np.argsort(level, kind="stable")
+        parts = []
+        for here in np.split(order, np.flatnonzero(np.diff(level[order])) + 1):
+            for at in range(0, here.size, _POINTS):
+                some = here[at : at + _POINTS]
+                nodes = clusters.nodes(int(level[some[0]]), kink[some], spread[some])
+                parts.append(function(*nodes, -kink[some], *(x[some] for x in (spread, *others))))
+        moments = []
+        for rows in zip(*parts, strict=True):
+            moment = np.empty(kink.size)
+            moment[order] = np.concatenate(rows)
+            moments.append(moment.reshape(threshold.shape))
+        return tuple(moments)
+
     def to_config(self) -> dict[str, Any]:
         """Returns the name, and values and weights as lists."""
         return {"name": "Empirical", "values": list(self.values), "weights": list(self.weights)}
@@ -154,6 +192,12 @@ class Empirical(Law):
         for atom in atoms:
             atom.flags.writeable = False
         return atoms
+
+
+@lru_cache(maxsize=8)
+def _clusters(law: Empirical) -> Clusters:
+    """Returns the law's clusters, tables that are no part of it."""
+    return Clusters(*law._atoms)
 
 
 def _vector(name: str, value: Any) -> FloatArray:

@@ -18,8 +18,9 @@ _DEGREE = 6
 _TOLERANCE = 1e-15, 1e-17
 _MOST_BISECTIONS = 12
 
-# Nodes of that rule.
+# Nodes of that rule, and a norm that is none.
 _RULE_SIZE = 16
+_NOTHING = 1e-300
 
 
 @dataclass(frozen=True)
@@ -115,25 +116,33 @@ def resolving(edges: FloatArray, density: Callable[[FloatArray], FloatArray]) ->
 
 
 def gauss_rule(values: FloatArray, weights: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
-    """Returns the Gauss rule of `size` nodes of a discrete measure (Lanczos, fully reorthogonalised)."""
-    mass = weights.sum()
-    centre = weights @ values / mass
-    spread = np.sqrt(weights @ (values - centre) ** 2 / mass)
-    position = (values - centre) / spread
-    basis = [np.sqrt(weights / mass)]
-    jacobi = np.zeros((size, size))
+    """Returns the Gauss rule of `size` nodes of a discrete measure."""
+    nodes, node_weights = gauss_rules(values[None], weights[None], size)
+    return nodes[0], node_weights[0]
+
+
+def gauss_rules(values: FloatArray, weights: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
+    """Returns Gauss rules of discrete measures, one a row (Lanczos, fully reorthogonalised)."""
+    mass = weights.sum(axis=1)
+    centre = np.einsum("rk,rk->r", weights, values) / mass
+    spread = np.sqrt(np.einsum("rk,rk->r", weights, (values - centre[:, None]) ** 2) / mass)
+    position = (values - centre[:, None]) / spread[:, None]
+    basis = np.zeros((len(values), size, values.shape[1]))
+    basis[:, 0] = np.sqrt(weights / mass[:, None])
+    jacobi = np.zeros((len(values), size, size))
     for k in range(size):
-        following = position * basis[k]
-        jacobi[k, k] = following @ basis[k]
+        following = position * basis[:, k]
+        jacobi[:, k, k] = np.einsum("rk,rk->r", following, basis[:, k])
         for _ in range(2):
-            known = np.stack(basis)
-            following = following - known.T @ (known @ following)
-        norm = np.linalg.norm(following)
+            known = basis[:, : k + 1]
+            following = following - np.einsum("rj,rjk->rk", np.einsum("rjk,rk->rj", known, following), known)
+        norm = np.linalg.norm(following, axis=1)
         if k + 1 < size:
-            jacobi[k, k + 1] = jacobi[k + 1, k] = norm
-            basis.append(following / norm)
+            jacobi[:, k, k + 1] = jacobi[:, k + 1, k] = norm
+            # Nothing is left of a measure of few values but for rounding.
+            basis[:, k + 1] = following / np.maximum(norm, _NOTHING)[:, None]
     nodes, vectors = np.linalg.eigh(jacobi)
-    return centre + spread * nodes, mass * vectors[0] ** 2
+    return centre[:, None] + spread[:, None] * nodes, mass[:, None] * vectors[:, 0] ** 2
 
 
 def legendre(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
