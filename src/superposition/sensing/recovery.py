@@ -51,6 +51,7 @@ def recover(model: Model, y: Float[Tensor, "batch n_hidden"], k: int, *, rounds:
 
     Reference: Toy Models of Superposition, appendix on compressed sensing, lemma 1, with its condition corrected.
 
+    >>> import torch
     >>> from superposition.models import PersianRug
     >>> from superposition.sensing import sparse_vectors
     >>> rug, x = PersianRug.draw(64, 32), sparse_vectors(64, 1, 3)
