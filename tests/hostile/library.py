@@ -1,5 +1,7 @@
 """Every public function of the other rooms at hostile arguments: `python -m tests.hostile.library ROOM`."""
 
+import copy
+import dataclasses
 import json
 import sys
 
@@ -8,6 +10,7 @@ import torch
 
 import superposition as sp
 from superposition import compression, decoders, diagnostics, models, sensing, training
+from superposition.features import register_law
 from superposition.models.encoders import DenseEncoder
 from superposition.models.frames import projection_root
 from superposition.training.dictionary import learn_dictionary, match_columns
@@ -67,6 +70,11 @@ MODELS = (
 )
 
 
+REGISTERED = {
+    "register_model": sp.Autoencoder, "register_activation": models.ReLUActivation, "register_law": sp.Uniform
+}  # fmt: skip
+
+
 def decoding():
     sizes = [HIDDEN * size for size in (1e10, 1e18, 1e19, 1e25, 1e30, 3e38)]
     for decoder in DECODERS:
@@ -106,6 +114,8 @@ def fitting():
     good = {"decoder": decoders.ReLU(), "encoder": W, "features": FEATURES, "n_samples": 8}
     hostile = {"decoder": (*JUNK, *DECODERS, decoders.TopK()), "encoder": encoders, "features": STRANGE, **common}
     yield "fit_decoder", decoders.fit_decoder, good, {**hostile, "n_samples": JUNK[:18]}
+    yield "decoder_named", decoders.decoder_named, {"name": "lemma1", "k": 2}, {"name": JUNK, "k": JUNK}
+    yield "decoder_named amp", decoders.decoder_named, {"name": "amp", "k": 2}, {"noise_variance": JUNK}
     good = {"encoder": W, "features": FEATURES, "decoders": [decoders.ReLU()], "n_samples": 4}
     hostile = {"encoder": encoders, "features": STRANGE, "decoders": JUNK, "seconds": JUNK, **common}
     yield "compare_decoders", decoders.compare_decoders, good, {**hostile, "n_samples": JUNK[:17]}
@@ -120,7 +130,7 @@ def features():
     yield "Estimate.from_config", sp.Estimate.from_config, {"config": sp.Estimate(1.0, 0.1, 3).to_config()}, {
         "config": (*JUNK, {"value": "x", "standard_error": 1, "count": 1})}  # fmt: skip
     for law in (sp.Uniform(), sp.Constant(), sp.Exponential(), sp.HalfNormal(), sp.Beta(1, 2), sp.Empirical([1, 2])):
-        fields = {name: getattr(law, name) for name in type(law).__dataclass_fields__}
+        fields = {field.name: getattr(law, field.name) for field in dataclasses.fields(law)}
         yield type(law).__name__, type(law), fields, dict.fromkeys(fields, JUNK)
         yield f"{type(law).__name__}.draw", law.draw, {"n": 2, "generator": generator, "dtype": torch.float32}, {
             "n": JUNK[:18], "generator": JUNK, "dtype": (*JUNK, torch.float16, torch.long)}  # fmt: skip
@@ -142,7 +152,8 @@ def _finite(batch):
 
 def weights():
     yield "Autoencoder", sp.Autoencoder, {"n_features": 4, "n_hidden": 2}, {
-        "n_features": JUNK, "n_hidden": JUNK, "seed": JUNK, "initialization": JUNK}  # fmt: skip
+        "n_features": JUNK, "n_hidden": JUNK, "seed": JUNK, "initialization": JUNK,
+        "activation": (*JUNK[1:], torch.nn.ReLU(), models.JumpReLUActivation(3, 0.1))}  # fmt: skip
     plain = {"W_enc": torch.rand(2, 4), "W_dec": torch.rand(4, 2), "b_dec": torch.rand(4)}
     yield "LinearAutoencoder", sp.LinearAutoencoder, plain, {
         name: (*tensors(*tensor.shape), *JUNK) for name, tensor in plain.items()}  # fmt: skip
@@ -157,6 +168,14 @@ def weights():
     for kind in ("gaussian", "harmonic"):
         make = getattr(DenseEncoder, kind)
         yield f"DenseEncoder.{kind}", make, {"n_features": 8, "n_hidden": 4}, {**drawn, "dtype": JUNK}
+    yield (
+        "encoder_named",
+        models.encoder_named,
+        {"name": "rug", "n_features": 8, "n_hidden": 4},
+        {"name": JUNK, **drawn},
+    )
+    for register in (models.register_model, models.register_activation, register_law):
+        yield register.__name__, register, {"kind": REGISTERED[register.__name__]}, {"kind": (*JUNK, torch.nn.Linear)}
     yield "encoder_of", models.encoder_of, {"source": W}, {"source": (*tensors(4, 8), *JUNK)}
     yield "DenseEncoder", DenseEncoder, {"W_enc": W}, {"W_enc": (*tensors(4, 8), *JUNK)}
     yield "hadamard_transform", sp.hadamard_transform, {"x": torch.rand(8)}, {"x": (*tensors(8), *JUNK)}
@@ -190,6 +209,7 @@ def measuring():
     yield "loss_split", diagnostics.loss_split, {**good, "n_samples": 4}, split
     yield "interference", diagnostics.interference, good, of_model
     yield "symmetry", diagnostics.symmetry, good, of_model
+    yield "can_split_loss", diagnostics.can_split_loss, {"model": good["model"]}, {"model": JUNK}
     yield "spectrum", diagnostics.spectrum, {"model": good["model"]}, {"model": MODELS}
     yield "cumulants", diagnostics.cumulants, {"features": FEATURES}, {"features": STRANGE}
     yield "predicted_symmetry", diagnostics.predicted_symmetry, {"features": FEATURES, "n_hidden": 4}, {
@@ -205,16 +225,13 @@ def learning():
     configs = (*JUNK[1:], steps.replace(learning_rate=1e30), steps.replace(precision="bfloat16"))
 
     def train(model=None, **arguments):
-        return training.train(_model() if model is None else model, **arguments)
+        return training.train(_model() if model is None else copy.deepcopy(model), **arguments)
 
     good = {"features": FEATURES, "config": steps, "n_held_out": 4}
-    # Of those that cannot be trained none is changed by trying.
-    yield (
-        "train",
-        train,
-        good,
-        {"model": (*JUNK[1:], MODELS[-1], RUG), "features": STRANGE, "config": configs, **counts},
-    )
+    models_ = (*JUNK[1:], MODELS[-1], RUG)
+    yield "train", train, good, {
+        "model": models_, "features": STRANGE, "config": configs, "objective": JUNK[1:], **counts}  # fmt: skip
+    yield "Reconstruction", training.Reconstruction, {"sparsity": 0.1}, {"sparsity": JUNK, "weight_decay": JUNK}
     yield "train_many", training.train_many, {**good, "models": [_model()]}, {
         "models": (*JUNK, [RUG], [_model(), _model().double()]), "features": STRANGE, "config": configs[:20], **counts,
     }  # fmt: skip

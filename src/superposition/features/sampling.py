@@ -9,7 +9,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from superposition import _checks, _tensors
-from superposition.features.drawing import draw_values
 from superposition.features.source import Source, source_of
 from superposition.features.sparse import SparseFeatures
 
@@ -57,7 +56,7 @@ def draw(
         keep = torch.as_tensor(np.asarray(features.probability) / highest, device=source.device)
         coins = source.uniforms(positions.numel())
         positions = positions[coins < keep[positions % features.n_features]]
-    values = draw_values(features.law, positions.numel(), source, dtype)
+    values = features.law.sampled(positions.numel(), source, dtype)
     return SparseBatch(positions, values, (n_samples, features.n_features))
 
 

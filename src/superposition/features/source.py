@@ -1,10 +1,13 @@
 """Random numbers for sampling: NumPy's on a processor, where they are fast, and torch's on any other device."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from superposition import _checks
 
 
 class Source(Protocol):
@@ -24,13 +27,27 @@ class Source(Protocol):
     def gammas(self, shape: float, n: int) -> Tensor:
         """Returns n gamma-distributed numbers of scale 1, float64."""
 
+    def constants(self, value: float, n: int, dtype: torch.dtype = torch.float64) -> Tensor:
+        """Returns a value n times."""
+        return torch.full((n,), value, device=self.device, dtype=dtype)
+
+    def chosen(self, values: Sequence[float], weights: Sequence[float], n: int) -> Tensor:
+        """Returns n of the values, each as often as its weight says, weights of sum 1; float64.
+
+        The last weight is not summed: a sum that rounds to less than 1 leaves no uniform number without a value. The
+        uniforms have 53 digits: fewer would cut tails off.
+        """
+        atoms, shares = (torch.tensor(each, device=self.device, dtype=torch.float64) for each in (values, weights))
+        return atoms[torch.searchsorted(shares[:-1].cumsum(0), self.uniforms(n), right=True)]
+
 
 def source_of(generator: torch.Generator) -> Source:
     """Returns the source that a generator's state decides, on its device."""
+    _checks.instance("generator", generator, torch.Generator, "a torch.Generator")
     return _Processor(generator) if generator.device.type == "cpu" else _Device(generator)
 
 
-class _Processor:
+class _Processor(Source):
     """NumPy's SFC64, seeded by the generator: two to five times faster than torch's own numbers."""
 
     device = torch.device("cpu")
@@ -53,7 +70,7 @@ class _Processor:
         return torch.from_numpy(self._random.standard_gamma(shape, n))
 
 
-class _Device:
+class _Device(Source):
     """torch's numbers on the generator's device."""
 
     def __init__(self, generator: torch.Generator) -> None:

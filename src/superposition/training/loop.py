@@ -112,6 +112,7 @@ def train(
         if config.precision != "float32":
             raise ValueError(f"`precision` must be float32 for a model trained by autograd, got {config.precision}")
         objective = Reconstruction() if objective is None else objective
+        _checks.instance("objective", objective, Objective, "an Objective")
         engine = ByAutograd(model, features, config, objective, ranks)
         about = {"model": model.kind or type(model).__name__, **model.settings(), "objective": repr(objective)}
         loop = _Loop([model], engine, features, config, seed, ranks, about)

@@ -2,24 +2,44 @@
 
 from typing import Any
 
+from superposition._kinds import Kinds
 from superposition.features.laws.base import Law
 from superposition.features.laws.beta import Beta
 from superposition.features.laws.decaying import Exponential, HalfNormal
 from superposition.features.laws.discrete import Constant, Empirical
 from superposition.features.laws.uniform import Uniform
 
-__all__ = ["Beta", "Constant", "Empirical", "Exponential", "HalfNormal", "Law", "Uniform", "law_from_config"]
+__all__ = [
+    "Beta",
+    "Constant",
+    "Empirical",
+    "Exponential",
+    "HalfNormal",
+    "Law",
+    "Uniform",
+    "law_from_config",
+    "register_law",
+]
 
-_LAWS: tuple[type[Law], ...] = (Uniform, Constant, Exponential, HalfNormal, Beta, Empirical)
+_KINDS: Kinds[type[Law]] = Kinds("law", Law, Uniform, Constant, Exponential, HalfNormal, Beta, Empirical)
+
+
+def register_law(kind: type[Law]) -> type[Law]:
+    """Makes a law known where saved features name it; a decorator.
+
+    Raises:
+        ValueError: It is no law, has no name, or another law has it.
+    """
+    return _KINDS.register(kind)
 
 
 def law_from_config(config: Any) -> Law:
     """Returns the law that `Law.to_config` described; raises ValueError if it is none."""
-    by_name = {law.__name__: law for law in _LAWS}
-    if not isinstance(config, dict) or config.get("name") not in list(by_name):
-        raise ValueError(f"`law` must be one of {', '.join(by_name)} with its parameters, got {config!r}")
-    parameters = {key: value for key, value in config.items() if key != "name"}
+    if not isinstance(config, dict):
+        raise ValueError(f"`law` must be a table of a name and parameters, got {config!r}")
+    parameters = dict(config)
+    kind = _KINDS.named(parameters.pop("name", None))
     try:
-        return by_name[config["name"]](**parameters)
+        return kind(**parameters)
     except TypeError:
-        raise ValueError(f"`law` {config['name']} must have its own parameters only, got {parameters!r}") from None
+        raise ValueError(f"`law` {kind.kind} must have its own parameters only, got {parameters!r}") from None

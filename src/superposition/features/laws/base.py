@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from superposition.features.smoothing import Smoothed
+    from superposition.features.source import Source
 
 # Nodes of all points taken together in one go: a block of them fits in cache and bounds the memory.
 _BLOCK = 2**19
@@ -31,9 +32,11 @@ class Law(abc.ABC):
     Subclasses are frozen dataclasses whose fields are the law's parameters.
 
     Attributes:
+        kind: Name of the law in files.
         has_density: Whether no single value has a probability.
     """
 
+    kind: ClassVar[str] = ""
     has_density: ClassVar[bool] = True
 
     @property
@@ -70,10 +73,27 @@ class Law(abc.ABC):
         return float(landmarks[0]), float(landmarks[-1])
 
     def draw(self, n: int, generator: "torch.Generator", dtype: "torch.dtype") -> "torch.Tensor":
-        """Returns n independent values on the generator's device, whose state alone decides them."""
-        from superposition.features.drawing import drawn
+        """Returns n independent values on the generator's device, whose state alone decides them.
 
-        return drawn(self, n, generator, dtype)
+        Raises:
+            ValueError: An argument is of another kind, or the values are too large or small for the dtype.
+        """
+        from superposition import _tensors
+        from superposition.features.source import source_of
+
+        source = source_of(generator)
+        _tensors.moderate("law", self.second_moment, _tensors.floating("dtype", dtype))
+        return self.sampled(_checks.whole_number("n", n, low=0), source, dtype)
+
+    @abc.abstractmethod
+    def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":
+        """Returns n independent values, made of a source's random numbers, on its device.
+
+        Args:
+            n: How many, ≥ 0.
+            source: Of uniform, exponential, normal and gamma numbers.
+            dtype: Of the values.
+        """
 
     def nodes(self, kink: npt.ArrayLike, width: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Returns values and weights with Σ weight f(value) = E f(u), nodes along a new last axis.
@@ -154,7 +174,7 @@ class Law(abc.ABC):
 
     def to_config(self) -> dict[str, Any]:
         """Returns the law as plain data: its name and parameters."""
-        return {"name": type(self).__name__, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        return {"name": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
     def _integrated(
         self,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, sqrt
-from typing import final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from superposition._checks import FloatArray
 from superposition.features.laws.base import Law, parameter
 from superposition.features.laws.panels import KINK, anchored_nodes, gauss_rule, panel_nodes, resolving
 from superposition.features.laws.tilted import REACH, Tilted
+
+if TYPE_CHECKING:
+    import torch
+
+    from superposition.features.source import Source
 
 # Of parameters: a law with less than 1e-12 between its ends is Empirical([0, 1]), one narrower than 1e-3 of its mean
 # has densities whose logarithms, of the size of the parameters, are rounded to more than 1e-10.
@@ -62,6 +67,8 @@ class Beta(Law):
     0.25
     """
 
+    kind: ClassVar[str] = "Beta"
+
     alpha: float
     beta: float
 
@@ -70,6 +77,15 @@ class Beta(Law):
             hint = "use Constant or Exponential for a law this narrow, Empirical([0, 1]) for one at its ends"
             value = _checks.in_interval(name, getattr(self, name), _SMALLEST, _LARGEST, hint=hint)
             object.__setattr__(self, name, parameter(name, value))
+
+    def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":
+        """Returns G/(G + G′) of gamma numbers, by their logarithms."""
+
+        def log_gamma(shape: float) -> "torch.Tensor":
+            # G(shape) = G(shape + 1) U^(1/shape): a small shape neither underflows nor ends in 0/0.
+            return source.gammas(shape + 1, n).log_() - source.exponentials(n) / shape
+
+        return (log_gamma(self.alpha) - log_gamma(self.beta)).sigmoid().to(dtype)
 
     @property
     def mean(self) -> float:

@@ -4,7 +4,7 @@ import abc
 from dataclasses import dataclass
 from functools import cache
 from math import hypot, inf, log, pi, sqrt
-from typing import final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from superposition._checks import FloatArray
 from superposition.features.laws.base import Law, magnitude, parameter
 from superposition.features.laws.panels import Density
 from superposition.features.laws.tilted import Tilted
+
+if TYPE_CHECKING:
+    import torch
+
+    from superposition.features.source import Source
 
 # A kink or a width beyond it, in units of the scale, is as far as any.
 _FARTHEST = 1e290
@@ -59,7 +64,13 @@ class Exponential(_Decaying):
     8.0
     """
 
+    kind: ClassVar[str] = "Exponential"
+
     scale: float = 1.0
+
+    def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":
+        """Returns scale times exponential numbers."""
+        return source.exponentials(n).mul_(self.scale).to(dtype)
 
     @property
     def mean(self) -> float:
@@ -99,7 +110,13 @@ class HalfNormal(_Decaying):
     9.0
     """
 
+    kind: ClassVar[str] = "HalfNormal"
+
     scale: float = 1.0
+
+    def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":
+        """Returns scale times the size of normal numbers."""
+        return source.normals(n).abs_().mul_(self.scale).to(dtype)
 
     @property
     def mean(self) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import fsum
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from superposition._checks import FloatArray
 from superposition.features.laws.base import Law, magnitude, parameter
 from superposition.features.laws.clusters import Clusters
 from superposition.features.laws.tilted import Tilted
+
+if TYPE_CHECKING:
+    import torch
+
+    from superposition.features.source import Source
 
 # A sum of weights that is 1 but for the rounding of a normalisation before.
 _ROUNDING = 4 * np.finfo(float).eps
@@ -32,6 +37,8 @@ class Constant(Law):
     0.0
     """
 
+    kind: ClassVar[str] = "Constant"
+
     has_density: ClassVar[bool] = False
 
     value: float = 1.0
@@ -41,6 +48,10 @@ class Constant(Law):
         if not value > 0:
             raise ValueError(f"`value` must be positive, got {value:g}: a feature of value 0 is never active")
         object.__setattr__(self, "value", magnitude("value", value))
+
+    def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":
+        """Returns the value n times."""
+        return source.constants(self.value, n, dtype)
 
     @property
     def mean(self) -> float:
@@ -91,6 +102,8 @@ class Empirical(Law):
     1.5
     """
 
+    kind: ClassVar[str] = "Empirical"
+
     has_density: ClassVar[bool] = False
 
     values: Any
@@ -117,6 +130,10 @@ class Empirical(Law):
 
     def __repr__(self) -> str:
         return f"Empirical(values={_shortened(self.values)}, weights={_shortened(self.weights)})"
+
+    def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":
+        """Returns values by their weights."""
+        return source.chosen(self.values, self.weights, n).to(dtype)
 
     @property
     def mean(self) -> float:

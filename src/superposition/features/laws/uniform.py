@@ -1,7 +1,7 @@
 """The papers' law."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,10 @@ from superposition.features.laws.panels import panel_nodes
 from superposition.features.laws.tilted import Tilted
 
 if TYPE_CHECKING:
+    import torch
+
     from superposition.features.smoothing import Smoothed
+    from superposition.features.source import Source
 
 # A Gaussian of more than half the law's length makes integrands that few nodes resolve to float64.
 _WIDE = 0.5
@@ -32,6 +35,8 @@ class Uniform(Law):
     0.3333333333333333
     """
 
+    kind: ClassVar[str] = "Uniform"
+
     low: float = 0.0
     high: float = 1.0
 
@@ -41,6 +46,10 @@ class Uniform(Law):
             raise ValueError(f"`high` must exceed `low` = {low:g}, got {high:g}: use Constant for one value")
         object.__setattr__(self, "low", low)
         object.__setattr__(self, "high", magnitude("high", high))
+
+    def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":
+        """Returns low + (high − low) U."""
+        return source.uniforms(n, dtype).mul_(self.high - self.low).add_(self.low)
 
     @property
     def mean(self) -> float:
