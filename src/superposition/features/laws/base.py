@@ -116,12 +116,12 @@ class Law(abc.ABC):
         """Returns the nodes of points of one shape."""
         wide = width >= self._wide
         if not wide.any():
-            return self._panels(kink, width)
+            return self.panels(kink, width)
         few, few_weights = self._rule
         if wide.all():
             shape = (*kink.shape, few.size)
             return np.broadcast_to(few, shape), np.broadcast_to(few_weights, shape)
-        values, weights = self._panels(kink, width)
+        values, weights = self.panels(kink, width)
         values[wide], weights[wide] = few[0], 0.0
         values[wide, : few.size], weights[wide, : few.size] = few, few_weights
         return values, weights
@@ -137,7 +137,7 @@ class Law(abc.ABC):
         raise NotImplementedError
 
     @abc.abstractmethod
-    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Returns values and weights that resolve the kink; `kink` and `width` are of one shape."""
 
     @abc.abstractmethod

@@ -108,7 +108,7 @@ class Beta(Law):
         low, high = self._sides
         return np.unique(np.concatenate([[0.0], low.edges, 1 - high.edges, [1.0]]))
 
-    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Gauss–Legendre panels and an atom at each singular end."""
         low, high = self._sides
         values, weights = low.nodes(kink, width)
@@ -179,7 +179,7 @@ class Beta(Law):
 
     @cached_property
     def _rule(self) -> tuple[FloatArray, FloatArray]:
-        return gauss_rule(*self._panels(np.array(0.5), np.array(0.0)), _RULE_SIZE)
+        return gauss_rule(*self.panels(np.array(0.5), np.array(0.0)), _RULE_SIZE)
 
     @cached_property
     def _sides(self) -> "tuple[_Side, _Side]":

@@ -48,7 +48,7 @@ class _Decaying(Law):
         values, weights = self._unit.rule
         return self.scale * values, weights
 
-    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
         with np.errstate(over="ignore"):
             kink, width = (np.clip(x / self.scale, -_FARTHEST, _FARTHEST) for x in (kink, width))
         values, weights = self._unit.panels(kink, width)

@@ -73,7 +73,8 @@ class Constant(Law):
         """[value]."""
         return np.array([self.value])
 
-    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Returns the value, of weight 1."""
         shape = (*np.broadcast_shapes(kink.shape, width.shape), 1)
         return np.full(shape, self.value), np.ones(shape)
 
@@ -158,7 +159,8 @@ class Empirical(Law):
         """The values."""
         return self._atoms[0]
 
-    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Returns all values and their weights."""
         values, weights = self._atoms
         shape = (*np.broadcast_shapes(kink.shape, width.shape), values.size)
         return np.broadcast_to(values, shape), np.broadcast_to(weights, shape)

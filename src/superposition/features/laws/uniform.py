@@ -79,7 +79,8 @@ class Uniform(Law):
     def _rule(self) -> tuple[FloatArray, FloatArray]:
         return self.low + (self.high - self.low) * (1 + _FEW_NODES) / 2, _FEW_WEIGHTS / 2
 
-    def _panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def panels(self, kink: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Returns Gauss–Legendre nodes of panels around the kink."""
         values, weights = panel_nodes(self.landmarks, kink, width)
         return values, weights / (self.high - self.low)
 
