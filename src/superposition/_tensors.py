@@ -8,7 +8,8 @@ from torch import Tensor
 
 from superposition import _checks
 
-_FLOATING = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+# Those that weights may have.
+FLOATING = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
 def real(name: str, value: Any, *shape: int | str) -> Tensor:
@@ -61,7 +62,7 @@ def alike(name: str, value: Tensor, other: str, dtype: torch.dtype | None, devic
 
 def floating(name: str, value: Any) -> torch.dtype:
     """Returns a dtype; raises ValueError unless it is a floating one that torch draws numbers of."""
-    if not any(value is dtype for dtype in _FLOATING):
+    if not any(value is dtype for dtype in FLOATING):
         raise ValueError(f"`{name}` must be a floating dtype of torch, got {_checks.shown(value)}")
     return value  # type: ignore[no-any-return]
 
@@ -101,7 +102,7 @@ def check_shapes(
     if set(tensors) != set(shapes):
         raise ValueError(f"the tensors must be {', '.join(sorted(shapes))}, got {', '.join(sorted(tensors))}")
     floating = {tensor.dtype for name, tensor in tensors.items() if name not in whole}
-    if len(floating) > 1 or not floating <= _FLOATING or any(tensors[name].dtype != torch.int64 for name in whole):
+    if len(floating) > 1 or not floating <= FLOATING or any(tensors[name].dtype != torch.int64 for name in whole):
         types = ", ".join(f"{name} {tensor.dtype}" for name, tensor in tensors.items())
         raise ValueError(f"the tensors must have one floating type, whole numbers int64, got {types}")
     for name, shape in shapes.items():

@@ -61,7 +61,7 @@ def test_naive_twin_penalties(generator, sparsity, weight_decay):
     reconstruction, loss = model(x), torch.tensor(0.25, dtype=torch.float64)
     found = Reconstruction(sparsity, weight_decay)(loss, model, x, reconstruction)
     weights = sum(float((matrix.detach() ** 2).sum()) for matrix in (model.W_enc, model.W_dec))
-    expected = 0.25 + sparsity * float(reconstruction.abs().mean()) + weight_decay * weights / (2 * 32)
+    expected = 0.25 + sparsity * float(reconstruction.detach().abs().mean()) + weight_decay * weights / (2 * 32)
     # Sums of 40 · 32 and 2 · 8 · 32 terms, of one sign each.
     largest = 1 + abs(weight_decay) * weights / 64
     assert_within(float(found.detach()), expected, gamma(2000, float) * largest)

@@ -176,6 +176,8 @@ class Denoiser:
         coarse = np.arange(_LOW * _STEPS, _HIGH * _STEPS + 2 * _REFINED, _REFINED) * unit / _STEPS
         fine = coarse[0] + np.arange((coarse.size - 1) * _REFINED + 1) * unit / _STEPS
         first, last = coarse[0], max(self._law.support[1], coarse[-1]) - _AROUND_LANDMARK[0] * unit
+        # Above the law even where σ is less than the rounding of its values.
+        last = max(last, np.nextafter(self._law.support[1], np.inf))
         around = (self._law.landmarks[:, None] + unit * _AROUND_LANDMARK).ravel()
         between = np.linspace(coarse[-2], last, _BETWEEN)
         low, high = self._law.support

@@ -43,7 +43,8 @@ class FigureD1(Figure):
     name = "D1"
     title = "Decoders of a Persian Rug"
     caption = (
-        f"Held-out loss against the ratio, rugs of n = {_N_FEATURES}, p = {_PROBABILITY:g}, the same samples for all; "
+        f"Held-out loss against the ratio, rugs of n = {_N_FEATURES}, p = {_PROBABILITY:g}, {_N_SAMPLES} samples "
+        f"({_FEW_SAMPLES} for greedy pursuit); "
         "bars are two standard errors. Lines: theory as n grows. Decoders that act on each entry by itself lie above "
         "the Bayes loss; the oracle knows whether its own feature is active. Least squares on the k = np largest "
         "entries, greedy pursuit and message passing use all entries together: the last recovers x from the dotted "

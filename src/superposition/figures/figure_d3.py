@@ -38,7 +38,8 @@ class FigureD3(Figure):
         "Held-out loss of autoencoders trained with each activation as a share of the ReLU's at equal size, sparsity, "
         f"batches and steps ({_STEPS} of {_BATCH} samples); bars are two standard errors over "
         f"{_SEEDS} seeds. Of k, or of the width of the rectangle in the place of a jump's derivative, the best of "
-        "three is shown. Lines: the Bayes and own-support ceilings at the interference of a Persian Rug, as shares of "
+        "three is shown, chosen by a seed of its own. "
+        "Lines: the Bayes and own-support ceilings at the interference of a Persian Rug, as shares of "
         "its best ReLU; trained interference is not Gaussian, so that they do not bound these models."
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from superposition import _checks, _files
+from superposition import _checks, _files, _tensors
 from superposition._kinds import Kinds
 from superposition.features import SparseFeatures
 from superposition.models.activations import check_known
@@ -128,7 +128,7 @@ def _read_weights(path: Path, expected_digest: Any) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} is damaged (its digest is not the one in {CONFIG}): restore it or train again")
     tensors, _ = _files.read_tensors(path, "model weights")
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        if tensor.dtype in _tensors.FLOATING and not bool(torch.isfinite(tensor).all()):
             raise ValueError(f"{path} must hold finite numbers, but `{name}` does not: its training diverged")
     return tensors
 
