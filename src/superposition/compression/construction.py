@@ -10,14 +10,19 @@ import torch
 from superposition import _checks
 from superposition.compression.network import CompressionNetwork, Construction
 from superposition.compression.piecewise import PiecewiseLinear
-from superposition.compression.scheme import QuantizedPair
 
 _X, _Y = (1.0, 0.0), (0.0, 1.0)
 _T = (1.0,)
 
 
-def construct(scheme: QuantizedPair, construction: Construction) -> CompressionNetwork:
-    """Returns the network of `QuantizedPair.to_network`.
+def construct(
+    encoder_staircase: PiecewiseLinear,
+    decoder_staircase: PiecewiseLinear,
+    levels: int,
+    gap: float,
+    construction: Construction,
+) -> CompressionNetwork:
+    """Returns the network of a quantised pair of continuous staircases, of its levels Z and the gap of its codes.
 
     "segments": two neurons make a segment. The encoder has 2Z − 1 segments of its staircase and the one of y; the
     decoder's staircase and sawtooth each have 2Z − 1 and the ramp of the jump at t = 1, which lies just beyond the
@@ -29,13 +34,11 @@ def construct(scheme: QuantizedPair, construction: Construction) -> CompressionN
     the change of slope of (x̂, ŷ) there, a multiple of (1, −Z/(1 − w)). Left of all knots they add up to another such
     multiple, but there the slope is one of (0, 1): one neuron more.
     """
-    if scheme.ramp is None:
-        raise ValueError("`ramp` must be a number for a network, got None: a ReLU network computes no jumps")
     _checks.choice("construction", construction, get_args(Construction))
-    Z, w = scheme.levels, scheme.gap
+    Z, w = levels, gap
     slope_y = (1 - w) / (Z - w)
     encoder, decoder = _Layer([0.0]), _Layer([0.5 / Z, 0.0])
-    stairs_x, stairs_t = _rounded(scheme.encoder_staircase), _rounded(scheme.decoder_staircase)
+    stairs_x, stairs_t = _rounded(encoder_staircase), _rounded(decoder_staircase)
     if construction == "minimal":
         for start, stop, slope in _pieces(stairs_x, step=2):
             encoder.add_segment(_X, start, stop, [slope / (Z - w)])

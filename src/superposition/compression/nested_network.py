@@ -1,15 +1,14 @@
 """A nested scheme as a torch module."""
 
-from typing import TYPE_CHECKING, final
+from collections.abc import Sequence
+from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from superposition.compression.nesting import fold, unfold
-
-if TYPE_CHECKING:
-    from superposition.compression.nesting import NestedScheme
+from superposition.compression.folding import fold, unfold
+from superposition.compression.network import CompressionNetwork
 
 
 @final
@@ -17,19 +16,17 @@ class NestedNetwork(torch.nn.Module):
     """A nested scheme computed by its minimal pair network, of which every stage uses a copy.
 
     Args:
-        scheme: What to compute.
+        groups: Features of each hidden dimension, in their order in its code.
+        pair: Network of the pair.
 
     Attributes:
         n_neurons: ReLUs of all stages.
-
-    Raises:
-        ValueError: The scheme's pair has jumps.
     """
 
-    def __init__(self, scheme: "NestedScheme") -> None:
+    def __init__(self, groups: Sequence[Sequence[int]], pair: CompressionNetwork) -> None:
         super().__init__()
-        self.groups, self.n_neurons = scheme.groups, scheme.n_neurons
-        self.pair = scheme.pair.to_network("minimal")
+        self.groups, self.pair = groups, pair
+        self.n_neurons = pair.n_neurons * sum(len(group) - 1 for group in groups)
 
     def encode(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_hidden"]:
         """Returns codes."""

@@ -1,8 +1,7 @@
 """More than two dimensions: pairs within pairs, each hidden dimension a number whose digits are features."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +9,12 @@ import numpy.typing as npt
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import numpy_rng
+from superposition.compression.folding import fold, unfold
 from superposition.compression.scheme import QuantizedPair
 from superposition.estimate import Estimate
 
 if TYPE_CHECKING:
     from superposition.compression.nested_network import NestedNetwork
-
-Value = TypeVar("Value")
 
 
 @final
@@ -102,24 +100,7 @@ class NestedScheme:
         """Returns the minimal pair networks in turn, float32; raises ValueError if the pair has jumps."""
         from superposition.compression.nested_network import NestedNetwork
 
-        return NestedNetwork(self)
-
-
-def fold(features: Sequence[Value], encode: Callable[[Value, Value], Value]) -> Value:
-    """Returns the code of a group: the last feature, into which the others are encoded from right to left."""
-    code = features[-1]
-    for feature in features[-2::-1]:
-        code = encode(feature, code)
-    return code
-
-
-def unfold(code: Value, size: int, decode: Callable[[Value], tuple[Value, Value]]) -> list[Value]:
-    """Returns the features of a group from its code, from left to right."""
-    features = []
-    for _ in range(size - 1):
-        feature, code = decode(code)
-        features.append(feature)
-    return [*features, code]
+        return NestedNetwork(self.groups, self.pair.to_network("minimal"))
 
 
 def mean_over_samples(values: FloatArray) -> Estimate:

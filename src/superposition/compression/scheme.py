@@ -141,7 +141,9 @@ class QuantizedPair:
         """
         from superposition.compression.construction import construct
 
-        return construct(self, construction)
+        if self.ramp is None:
+            raise ValueError("`ramp` must be a number for a network, got None: a ReLU network computes no jumps")
+        return construct(self.encoder_staircase, self.decoder_staircase, self.levels, self.gap, construction)
 
 
 @dataclass(frozen=True)

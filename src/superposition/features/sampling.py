@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from superposition import _checks, _tensors
+from superposition._checks import FloatArray
+from superposition.features.laws import Law
 from superposition.features.source import Source, source_of
-from superposition.features.sparse import SparseFeatures
 
 # Above this density one uniform number per entry is cheaper than the exponentials of geometric gaps.
 _DENSE_PROBABILITY = 0.2
@@ -40,24 +41,34 @@ class SparseBatch:
 
 
 def draw(
-    features: SparseFeatures, n_samples: int, generator: torch.Generator, dtype: torch.dtype | None
+    law: Law,
+    probability: FloatArray,
+    shape: tuple[int, int],
+    generator: torch.Generator,
+    dtype: torch.dtype | None,
 ) -> SparseBatch:
-    """Returns a batch drawn from `features` on the generator's device.
+    """Returns a batch on the generator's device.
 
     Positions are drawn at the largest probability; where a feature's own is smaller they are thinned.
+
+    Args:
+        law: Of active values.
+        probability: Of being active, of shape () or (n_features,).
+        shape: (n_samples, n_features).
+        generator: Source of all randomness.
+        dtype: Of the values; torch.float32 if not given.
     """
     _checks.instance("generator", generator, torch.Generator, "a torch.Generator")
     dtype = torch.float32 if dtype is None else _tensors.floating("dtype", dtype)
-    _tensors.moderate("law", features.law.second_moment, dtype)
+    _tensors.moderate("law", law.second_moment, dtype)
     source = source_of(generator)
-    highest = float(np.max(features.probability))
-    positions = _active_positions(n_samples * features.n_features, highest, source)
-    if np.ndim(features.probability):
-        keep = torch.as_tensor(np.asarray(features.probability) / highest, device=source.device)
+    highest = float(np.max(probability))
+    positions = _active_positions(shape[0] * shape[1], highest, source)
+    if np.ndim(probability):
+        keep = torch.as_tensor(np.asarray(probability) / highest, device=source.device)
         coins = source.uniforms(positions.numel())
-        positions = positions[coins < keep[positions % features.n_features]]
-    values = features.law.sampled(positions.numel(), source, dtype)
-    return SparseBatch(positions, values, (n_samples, features.n_features))
+        positions = positions[coins < keep[positions % shape[1]]]
+    return SparseBatch(positions, law.sampled(positions.numel(), source, dtype), shape)
 
 
 def _active_positions(size: int, probability: float, source: Source) -> Int[Tensor, " active"]:

@@ -120,7 +120,8 @@ class SparseFeatures:
         """Returns the same batch as `sample` as its active entries alone, in O(active entries)."""
         from superposition.features.sampling import draw
 
-        return draw(self, _checks.whole_number("n_samples", n_samples), generator, dtype)
+        shape = _checks.whole_number("n_samples", n_samples), self.n_features
+        return draw(self.law, np.asarray(self.probability), shape, generator, dtype)
 
     def to_config(self) -> dict[str, Any]:
         """Returns the model as plain data (arrays as lists)."""

@@ -14,7 +14,7 @@ from superposition import _files
 from superposition.estimate import Estimate
 from superposition.sweeps import records
 from superposition.sweeps.cell import Cell
-from superposition.sweeps.columns import WORD
+from superposition.sweeps.columns import WORD, flat_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,18 +117,23 @@ class Store:
         """Returns one row a distinct cell, in order: fields, what was measured, and what ran where.
 
         Raises:
-            ValueError: A cell is not stored, or a record is damaged.
+            ValueError: A cell is not stored, or a record is damaged or lacks columns that its cell declares.
         """
-        from superposition.sweeps.tables import table_of
+        from superposition.sweeps.arrow import as_table
 
-        cells = list(cells)
+        cells = list({cell.key: cell for cell in cells}.values())
         self.check_format()
         if missing := self.missing(cells):
             raise ValueError(
                 f"{self.root} must hold every cell, but {len(missing)} are missing, the first of them {missing[0]}: "
                 "run the sweep first"
             )
-        return table_of(self, cells)
+        rows, kinds = [], dict[str, type]()
+        for cell in cells:
+            record = self.read(cell.measure, cell.key)
+            rows.append(records.flat(records.typed(record, type(cell), self.folder(cell))))
+            kinds |= flat_columns(cell.columns)
+        return as_table(rows, kinds)
 
     def read(self, measure: str, key: str) -> dict[str, Any]:
         """Returns the record of a stored cell by its key; raises ValueError if it is damaged or another cell's."""
