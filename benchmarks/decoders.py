@@ -20,8 +20,8 @@ import torch
 from superposition import PersianRug, SparseFeatures, hadamard_transform
 from superposition.decoders import OAMP, ThresholdLeastSquares
 from superposition.decoders.fitting import observed
+from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models import DenseEncoder, encoder_of
-from superposition.sensing import sparse_vectors
 from superposition.theory import state_evolution
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy._core._multiarray_umath import __cpu_dispatch__ as numpy_dispatch
 
 # What computes with torch, and what computes with NumPy and SciPy alone. Other rooms call these.
-TORCH = ("features", "decoders", "sensing", "models", "diagnostics", "compression", "training")
+TORCH = ("features", "decoders", "models", "diagnostics", "compression", "training")
 ALL = ("theory", *TORCH)
 # A set of instructions, or an order of sums, of one library: torch's own loops, oneDNN, MKL, NumPy's and SciPy's
 # OpenBLAS, NumPy's own loops without all that they choose between. Two threads split sums otherwise than one.

@@ -4,7 +4,7 @@ import pytest
 
 import superposition as sp
 from superposition.cli import main
-from superposition.sensing import measurements
+from superposition.theory import measurements
 
 DECODE = ("decode", "--n-features", "256", "--ratio", "0.5", "--probability", "0.05", "--n-samples", "20")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import superposition
-from superposition import Estimate, compression, decoders, diagnostics, models, sensing, training
+from superposition import Estimate, compression, decoders, diagnostics, models, training
 from tests.hostile import library
 
 TIMEOUT = 1800
@@ -30,7 +30,7 @@ def test_answers_or_says_in_a_sentence_what_must_be(room):
 
 
 def test_every_public_function_is_in_a_table():
-    rooms = (superposition, compression, decoders, diagnostics, models, sensing, training)
+    rooms = (superposition, compression, decoders, diagnostics, models, training)
     public = {name for room in rooms for name in room.__all__ if isfunction(getattr(room, name))} - ELSEWHERE
     tried = {name.split()[0] for room in library.ROOMS.values() for name, *_ in room()}
     # These take no argument.

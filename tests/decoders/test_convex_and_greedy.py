@@ -8,8 +8,8 @@ import torch
 
 from superposition import SparseFeatures
 from superposition.decoders import OMP, BasisPursuit
+from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models.encoders import DenseEncoder
-from superposition.sensing import sparse_vectors
 from tests.rounding import assert_close, assert_within, gamma
 
 # HiGHS's tolerances of feasibility, primal and dual, in units of the largest activation.

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from superposition import PersianRug, SparseFeatures
 from superposition.decoders import ThresholdLeastSquares
 from superposition.decoders.threshold_least_squares import least_squares
+from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models.base import encoder_of
 from superposition.models.encoders import DenseEncoder
-from superposition.sensing import sparse_vectors
 from tests.rounding import assert_within, gamma, likely_gamma, unit_roundoff
 
 

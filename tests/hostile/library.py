@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 import superposition as sp
-from superposition import compression, decoders, diagnostics, models, sensing, training
+from superposition import compression, decoders, diagnostics, models, training
 from superposition.features import register_law
+from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models.encoders import DenseEncoder
 from superposition.models.frames import projection_root
 from superposition.training.dictionary import learn_dictionary, match_columns
@@ -188,16 +189,14 @@ def weights():
 
 def recovery():
     encoders = (*tensors(4, 8), *JUNK)
-    yield "coherence", sensing.coherence, {"encoder": W}, {"encoder": encoders}
-    yield "restricted_isometry", sensing.restricted_isometry, {"encoder": W, "k": 2}, {
+    yield "coherence", diagnostics.coherence, {"encoder": W}, {"encoder": encoders}
+    yield "restricted_isometry", diagnostics.restricted_isometry, {"encoder": W, "k": 2}, {
         "encoder": encoders, "k": JUNK, "n_samples": JUNK, "seed": JUNK}  # fmt: skip
-    yield "measurements", sensing.measurements, {"n_features": 10, "k": 2}, {
-        "n_features": JUNK, "k": JUNK, "law": JUNK[1:]}  # fmt: skip
-    yield "sparse_vectors", sensing.sparse_vectors, {"n_features": 10, "k": 2, "n_samples": 3}, {
+    yield "sparse_vectors", sparse_vectors, {"n_features": 10, "k": 2, "n_samples": 3}, {
         "n_features": JUNK, "k": JUNK, "n_samples": JUNK, "seed": JUNK, "lowest": JUNK,
         "dtype": (*JUNK, torch.float16, torch.long)}  # fmt: skip
     for model in (_model(), RUG):
-        yield f"recover {type(model).__name__}", sensing.recover, {"model": model, "y": HIDDEN, "k": 2}, {
+        yield f"recover {type(model).__name__}", decoders.recover, {"model": model, "y": HIDDEN, "k": 2}, {
             "model": MODELS, "y": (*tensors(3, 4), *JUNK), "k": JUNK, "rounds": JUNK}  # fmt: skip
 
 

@@ -58,6 +58,7 @@ TABLE = {
     "bayes_denoiser": (_some(_Z, NOISES, PROBABILITIES, LAWS), {"z": 0.6, **_NOISE}, {"z": JUNK, **NP}, ()),
     "bayes_loss": (_some(NOISES, PROBABILITIES, LAWS), _NOISE, NP, ()),
     "hull_optimum": (_some(RATIOS, (1e-200, 1e-15, 0.5, 1.0), _FEW_LAWS, count=12), _RATIO, RP, ()),
+    "measurements": ([], {"n_features": 10, "k": 2}, {"n_features": JUNK, "k": JUNK, "law": JUNK[1:]}, ()),
     "l1_threshold": ([], {"ratio": 0.5, "nonnegative": True}, {"ratio": (*JUNK, *RATIOS), "nonnegative": JUNK}, ()),
     "linear_loss": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, RP, ()),
     "loss_bounds": (

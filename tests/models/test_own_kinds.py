@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, load, save, symmetry, train
-from superposition.decoders import OAMP, ReLU, compare_decoders, fit_decoder
+from superposition.decoders import OAMP, ReLU, compare_decoders, fit_decoder, recover
 from superposition.diagnostics import interference, loss_split, spectrum
+from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models import (
     Activation,
     JumpReLUActivation,
@@ -21,7 +22,6 @@ from superposition.models import (
     register_activation,
     register_model,
 )
-from superposition.sensing import recover, sparse_vectors
 from tests.rounding import assert_close, assert_within, gamma
 
 FEATURES = SparseFeatures(12, 0.2)

@@ -156,9 +156,9 @@ class Sensing(Command):
 
     def run(self) -> int:
         """Prints the table."""
-        from superposition.sensing import measurements
+        from superposition import theory
 
-        found = measurements(self.n_features, self.k)
+        found = theory.measurements(self.n_features, self.k)
         rows = (
             ("information: almost every k-sparse x", found.information, "k + 1, exact"),
             ("message passing (AMP, OAMP), values uniform on [0, 1]", found.message_passing, "n → ∞"),

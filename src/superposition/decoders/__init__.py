@@ -13,6 +13,7 @@ from superposition.decoders.jump_relu import JumpReLU
 from superposition.decoders.named import decoder_named
 from superposition.decoders.oamp import OAMP
 from superposition.decoders.omp import OMP
+from superposition.decoders.recovery import Recovery, recover
 from superposition.decoders.relu import ReLU
 from superposition.decoders.threshold_least_squares import ThresholdLeastSquares
 from superposition.decoders.top_k import TopK
@@ -33,6 +34,7 @@ __all__ = [
     "JumpReLU",
     "OracleSupport",
     "ReLU",
+    "Recovery",
     "SupportCertificate",
     "TRec",
     "ThresholdLeastSquares",
@@ -40,4 +42,5 @@ __all__ = [
     "compare_decoders",
     "decoder_named",
     "fit_decoder",
+    "recover",
 ]

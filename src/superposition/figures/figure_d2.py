@@ -10,7 +10,6 @@ from superposition._names import DecoderName
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, distinct, provenance, rows
 from superposition.figures.presets import Preset
-from superposition.sensing import measurements
 from superposition.sweeps import RecoveryCell, Store
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class FigureD2(Figure):
                 }
             )
         for k in np.unique(np.geomspace(1, n / 2, 40).astype(int)).tolist():
-            found = measurements(n, k)
+            found = theory.measurements(n, k)
             lines = {
                 "information": found.information,
                 "message passing": found.message_passing,

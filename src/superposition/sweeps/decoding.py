@@ -179,7 +179,7 @@ class RecoveryCell(BatchCell):
     def row(self, place: Workplace) -> Row:
         """Decodes random sparse features and counts."""
         from superposition.decoders import decoder_named
-        from superposition.sensing import sparse_vectors
+        from superposition.features.exactly_sparse import sparse_vectors
 
         encoder = self._encoder(place)
         x = sparse_vectors(self.n_features, self.k, self.n_samples, seed=self.seed + self.k)

@@ -13,6 +13,7 @@ from superposition.theory.capacity import Allocation, allocate
 from superposition.theory.gradients import Gradients, loss_gradients
 from superposition.theory.hull import HullOptimum, hull_optimum
 from superposition.theory.linear import linear_loss, minimal_noise_variance, weighted_linear_loss, zero_ratio_loss
+from superposition.theory.measurements import Measurements, measurements
 from superposition.theory.message_passing import (
     ReplicaLoss,
     StateEvolution,
@@ -31,6 +32,7 @@ __all__ = [
     "Gradients",
     "HullOptimum",
     "LossBounds",
+    "Measurements",
     "Optimum",
     "Posterior",
     "ReplicaLoss",
@@ -47,6 +49,7 @@ __all__ = [
     "loss_bounds",
     "loss_gradients",
     "lower_bound",
+    "measurements",
     "minimal_noise_variance",
     "optimal_relu",
     "oracle_support_loss",

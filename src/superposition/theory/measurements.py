@@ -7,7 +7,8 @@ from scipy.optimize import brentq
 
 from superposition import _checks
 from superposition.features import Law
-from superposition.theory import amp_threshold, l1_threshold
+from superposition.theory.message_passing import amp_threshold
+from superposition.theory.sparse_recovery import l1_threshold
 
 # Of the logarithm of a ratio: some thousand roundings.
 _RESOLUTION = 1e-12

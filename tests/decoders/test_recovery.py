@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from superposition import Autoencoder, Constant, LinearAutoencoder, PersianRug, SparseFeatures
-from superposition.decoders import AMP, BasisPursuit
+from superposition.decoders import AMP, BasisPursuit, recover
+from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models.encoders import DenseEncoder
-from superposition.sensing import measurements, recover, sparse_vectors
+from superposition.theory import measurements
 from tests.rounding import assert_within, likely_gamma
 from tests.statistics import Z_BOUND
 

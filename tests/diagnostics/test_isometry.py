@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from superposition import Autoencoder, PersianRug
+from superposition.diagnostics import coherence, restricted_isometry
 from superposition.models.base import encoder_of
 from superposition.models.encoders import DenseEncoder
-from superposition.sensing import coherence, restricted_isometry
 from tests.rounding import assert_close, assert_within, gamma, unit_roundoff
 
 SINGLE, DOUBLE = torch.float32, torch.float64
@@ -48,7 +48,7 @@ def test_naive_twin_coherence(kind):
 def test_blocks_make_no_difference(monkeypatch):
     encoder = DenseEncoder.gaussian(100, 40, seed=1)
     whole = coherence(encoder).mutual_coherence
-    monkeypatch.setattr("superposition.sensing.isometry._ROWS", 7)
+    monkeypatch.setattr("superposition.diagnostics.isometry._ROWS", 7)
     assert_within(coherence(encoder).mutual_coherence, whole, 2 * products(40, SINGLE))
 
 

@@ -6,7 +6,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from superposition import _checks
-from superposition.decoders import SupportCertificate, ThresholdLeastSquares
+from superposition.decoders.certificates import SupportCertificate
+from superposition.decoders.threshold_least_squares import ThresholdLeastSquares
 from superposition.features import SparseFeatures
 from superposition.models import Model
 
@@ -53,7 +54,7 @@ def recover(model: Model, y: Float[Tensor, "batch n_hidden"], k: int, *, rounds:
 
     >>> import torch
     >>> from superposition.models import PersianRug
-    >>> from superposition.sensing import sparse_vectors
+    >>> from superposition.features.exactly_sparse import sparse_vectors
     >>> rug, x = PersianRug.draw(64, 32), sparse_vectors(64, 1, 3)
     >>> bool(torch.allclose(recover(rug, rug.encode(x), 1).x, x, atol=1e-5))
     True
