@@ -49,6 +49,13 @@ def test_every_public_name_is_there():
         superposition.autoencoder  # noqa: B018
 
 
+def test_files_are_written_and_read_by_functions_of_the_package_itself():
+    """Not by names that load on first use: nnsight hangs a `save` on every object, which would be found before."""
+    code = "import superposition; print('save' in vars(superposition), 'load' in vars(superposition))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_doctests(name):
     result = doctest.testmod(importlib.import_module(name))

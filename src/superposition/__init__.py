@@ -11,6 +11,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from superposition import (
         compression,
         decoders,
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
         Model,
         PersianRug,
         hadamard_transform,
-        load,
-        save,
     )
     from superposition.training import Run, TrainingConfig, fit_rug, train, train_many
 
@@ -61,8 +61,6 @@ _HOME = {
     "Model": "models",
     "PersianRug": "models",
     "hadamard_transform": "models",
-    "load": "models",
-    "save": "models",
     "compare_decoders": "decoders",
     "fit_decoder": "decoders",
     "held_out_loss": "diagnostics",
@@ -125,6 +123,24 @@ __all__ = [
     "train_many",
     "training",
 ]
+
+
+# Functions and no names to load on first use: packages of this field hang `save` on every object, modules among them,
+# which would be found before `__getattr__` is asked.
+def save(
+    model: "Model", folder: "str | Path", *, features: "SparseFeatures | None" = None, overwrite: bool = False
+) -> "Path":
+    """Saves a model as config.json and model.safetensors in a folder; see `superposition.models.save`."""
+    from superposition import models
+
+    return models.save(model, folder, features=features, overwrite=overwrite)
+
+
+def load(folder: "str | Path") -> "Model":
+    """Returns the model saved in a folder, on the CPU; see `superposition.models.load`."""
+    from superposition import models
+
+    return models.load(folder)
 
 
 def __getattr__(name: str) -> Any:
