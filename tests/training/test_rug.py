@@ -4,7 +4,7 @@ import torch
 
 from superposition import PersianRug, SparseFeatures, fit_rug, held_out_loss
 from superposition.theory import symmetric_optimum
-from superposition.training import rug as rug_module
+from superposition.training import rug_fit as rug_module
 from tests.statistics import Z_BOUND
 
 

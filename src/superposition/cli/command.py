@@ -39,7 +39,7 @@ class Costly(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread(Costly):
+class Executed(Costly):
     """Options that say where cells are measured."""
 
     workers: OptionalCount = None
@@ -99,7 +99,7 @@ class Spread(Costly):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Narrowed(Costly):
+class OfOneWidth(Costly):
     """Options that say how narrow a model's bottleneck is and what it sees."""
 
     ratio: OptionalShare = None
@@ -127,7 +127,7 @@ class Narrowed(Costly):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sized(Narrowed):
+class Sized(OfOneWidth):
     """Options that say how large a model is and what it sees."""
 
     n_features: Count

@@ -9,7 +9,7 @@ import tyro
 
 from superposition._names import DecoderName, EncoderName
 from superposition.cli import costs
-from superposition.cli.command import Command, Count, Narrowed, OptionalCount
+from superposition.cli.command import Command, Count, OfOneWidth, OptionalCount
 from superposition.cli.exit_codes import FAILED
 from superposition.cli.tables import new_table, show
 
@@ -32,7 +32,7 @@ _DEFAULT: tuple[DecoderName, ...] = (
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Decode(Narrowed):
+class Decode(OfOneWidth):
     """Decode fresh samples by several decoders; print the loss of each, its theory, its time.
 
     relu, jumprelu, gated, trec (ProLU), topk and batchtopk are fitted first. bayes and oracle (which knows whether its

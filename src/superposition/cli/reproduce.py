@@ -8,7 +8,7 @@ import tyro
 
 from superposition._text import complain, say
 from superposition.cli import costs
-from superposition.cli.command import Spread
+from superposition.cli.command import Executed
 from superposition.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from superposition.cli.tables import new_table, show
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Reproduce(Spread):
+class Reproduce(Executed):
     """Make the paper's figures: tables, pictures, and one self-contained report.html.
 
     Exit code 0 means that everything was made; a claim that does not hold is a result, and is reported.

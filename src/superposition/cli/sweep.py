@@ -8,7 +8,7 @@ import tyro
 
 from superposition._text import complain, say
 from superposition.cli import costs
-from superposition.cli.command import Command, Count, Spread
+from superposition.cli.command import Command, Count, Executed
 from superposition.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from superposition.cli.rows import KINDS, save_rows, show_rows
 
@@ -20,7 +20,7 @@ _SHOWN_ERRORS = 5
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Spread):
+class Sweep(Executed):
     """Measure a grid of models, described in a TOML file; what is stored already is not measured again.
 
     It may be stopped at any time, in any way: the same command goes on. Exit code 1 means that a cell is missing.

@@ -11,7 +11,7 @@ from superposition.diagnostics.permutation_symmetry import (
     symmetry_of_weights,
 )
 from superposition.diagnostics.spectrum import spectrum
-from superposition.diagnostics.states import LossSplit, can_split_loss, loss_split
+from superposition.diagnostics.split import LossSplit, can_split_loss, loss_split
 
 __all__ = [
     "Coherence",

@@ -20,7 +20,7 @@ from superposition.figures.figure_t1 import FigureT1
 from superposition.figures.figure_t2 import FigureT2
 from superposition.figures.figure_t3 import FigureT3
 from superposition.figures.presets import PRESETS, Preset
-from superposition.figures.reproduce import CellsFailedError, Outcome, reproduce
+from superposition.figures.reproduce import CellsFailedError, MadeFigure, reproduce
 from superposition.figures.symmetry_map import SYMMETRY_MAPS
 
 FIGURES: tuple[Figure, ...] = (
@@ -32,4 +32,4 @@ FIGURES: tuple[Figure, ...] = (
     *(FigureT1(), FigureT2(), FigureT3()),
 )
 
-__all__ = ["FIGURES", "PRESETS", "CellsFailedError", "Check", "Figure", "Outcome", "Preset", "reproduce"]
+__all__ = ["FIGURES", "PRESETS", "CellsFailedError", "Check", "Figure", "MadeFigure", "Preset", "reproduce"]

@@ -26,7 +26,7 @@ class CellsFailedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MadeFigure:
     """A figure that was made.
 
     Attributes:
@@ -48,7 +48,7 @@ def reproduce(
     redraw: bool = False,
     executor: Executor | None = None,
     device: str = "cpu",
-) -> list[Outcome]:
+) -> list[MadeFigure]:
     """Makes figures in a folder: figure-N.parquet, .png, .svg and .json for each, models under cells/.
 
     Models that are in the folder already are not trained again; an interrupted run goes on where it was.
@@ -110,7 +110,7 @@ def _complete(store: Store, cells: Sequence[Cell], display: Display, executor: E
         raise CellsFailedError(f"{len(result.missing)} of {len(result.cells)} cells failed ({reasons})")
 
 
-def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, started: float) -> Outcome:
+def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, started: float) -> MadeFigure:
     """Checks and draws a stored table, and the reference beside it; writes the pictures and the summary."""
     checks = tuple(figure.checks(table))
     stem = _stem(folder, figure)
@@ -120,7 +120,7 @@ def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, start
         its = reference.load(stem.name)
         _draw(figure, its, stem.with_name(f"{stem.name}-reference"), "svg")
         beside = {"preset": reference.preset_of(its), "checks": [asdict(check) for check in figure.checks(its)]}
-    outcome = Outcome(figure, checks, time.monotonic() - started)
+    outcome = MadeFigure(figure, checks, time.monotonic() - started)
     summary = {
         "name": figure.name,
         "title": figure.title,

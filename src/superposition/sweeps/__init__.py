@@ -13,7 +13,7 @@ from superposition.sweeps.executors import (
     RemoteScheduler,
     SlurmJobs,
 )
-from superposition.sweeps.rug import RugCell
+from superposition.sweeps.measured_rug import RugCell
 from superposition.sweeps.run import Result, run_sweep
 from superposition.sweeps.sql import query
 from superposition.sweeps.store import Store, StoredCell

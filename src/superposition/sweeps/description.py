@@ -15,7 +15,7 @@ from superposition.sweeps.cell import Cell
 from superposition.sweeps.compressed import LearnedCell
 from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.executors import SlurmJobs
-from superposition.sweeps.rug import RugCell
+from superposition.sweeps.measured_rug import RugCell
 from superposition.sweeps.sweep import MOST_THREADS, Sweep
 from superposition.sweeps.trained import TrainedCell
 

@@ -8,10 +8,10 @@ import numpy.typing as npt
 from superposition import _checks
 from superposition._checks import LEAST_PROBABILITY, FloatArray
 from superposition.features import Law, SparseFeatures
-from superposition.theory.demand import Demand
-from superposition.theory.multiplier import Groups, Sharing
+from superposition.theory.capacity_demand import Demand
+from superposition.theory.dynamic_programme import best_shares
 from superposition.theory.optimum import optimal_relu
-from superposition.theory.programme import best_shares
+from superposition.theory.water_filling import Groups, Sharing
 
 # Shares of that many classes at most are compared by their true loss; of more, one rounding is taken.
 _MOST_COMPARED = 2000

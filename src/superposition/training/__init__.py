@@ -4,6 +4,6 @@ from superposition.training.config import TrainingConfig
 from superposition.training.loop import train, train_many
 from superposition.training.objective import Objective, Reconstruction
 from superposition.training.result import Curve, Run
-from superposition.training.rug import RugFit, fit_rug
+from superposition.training.rug_fit import RugFit, fit_rug
 
 __all__ = ["Curve", "Objective", "Reconstruction", "RugFit", "Run", "TrainingConfig", "fit_rug", "train", "train_many"]

@@ -115,7 +115,7 @@ class Crew:
     def _start(self, index: int, place: Seat) -> None:
         place.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         try:
-            with _deaf():
+            with _without_interrupts():
                 place.process = subprocess.Popen(
                     [sys.executable, "-P", worker.__file__],
                     stdin=subprocess.PIPE,
@@ -146,7 +146,7 @@ class Crew:
 
 
 @contextlib.contextmanager
-def _deaf() -> Iterator[None]:
+def _without_interrupts() -> Iterator[None]:
     """Keeps Ctrl-C from processes that are started in the block, from their first instruction on."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 
 from superposition._checks import FloatArray
-from superposition.theory.demand import Demand
+from superposition.theory.capacity_demand import Demand
 
 # In log price, of order 1 to 10: a few roundings. What is left of it is made up for in the shares.
 _RESOLUTION = 1e-14
