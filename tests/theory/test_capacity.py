@@ -11,7 +11,7 @@ from superposition.features.laws import discrete
 from superposition.theory import (
     allocate,
     capacity,
-    demand,
+    capacity_demand,
     hull_optimum,
     loss_gradients,
     optimal_relu,
@@ -239,7 +239,7 @@ def test_control_without_chords_to_one_shares_are_worse(monkeypatch):
     """The chord from 0.69 to 1 of the two-valued law, taken out of the hull."""
     features = SparseFeatures(400, 0.3, TWO, importance=np.repeat([1.0, 0.9], 200))
     best = allocate(features, 380)
-    hulls = demand.lower_hulls
+    hulls = capacity_demand.lower_hulls
 
     def without(p, law):
         return [
@@ -249,7 +249,7 @@ def test_control_without_chords_to_one_shares_are_worse(monkeypatch):
             for hull in hulls(p, law)
         ]
 
-    monkeypatch.setattr(demand, "lower_hulls", without)
+    monkeypatch.setattr(capacity_demand, "lower_hulls", without)
     assert 0 < (best.capacity == 1).sum() < 400
     assert allocate(features, 380).loss > 1.2 * best.loss
 
@@ -324,7 +324,7 @@ def test_many_probabilities_are_interpolated_to_one_part_in_a_million(rng, monke
     """Also where the number of chords changes with p."""
     features = many_probabilities(rng, THREE)
     interpolated = allocate(features, 25)
-    monkeypatch.setattr(demand, "_MOST_CURVES", 1000)
+    monkeypatch.setattr(capacity_demand, "_MOST_CURVES", 1000)
     exact = allocate(features, 25)
     uses_all(interpolated, 25)
     # What the docstring says of the loss, which is stationary: the root of that, a few times, of capacities.
@@ -335,8 +335,8 @@ def test_many_probabilities_are_interpolated_to_one_part_in_a_million(rng, monke
 def test_control_a_coarse_table_of_curves_is_seen(rng, monkeypatch):
     features = many_probabilities(rng, Uniform())
     exact = allocate(features, 25)
-    monkeypatch.setattr(demand, "_MOST_CURVES", 3)
-    monkeypatch.setattr(demand, "_KNOT_STEP", 5.0)
+    monkeypatch.setattr(capacity_demand, "_MOST_CURVES", 3)
+    monkeypatch.setattr(capacity_demand, "_KNOT_STEP", 5.0)
     assert abs(allocate(features, 25).loss / exact.loss - 1) > 1e-6
 
 

@@ -17,7 +17,7 @@ from superposition import (
     train,
 )
 from superposition._random import torch_generator
-from superposition.diagnostics import interference, loss_split, states
+from superposition.diagnostics import interference, loss_split, split
 from superposition.features.sampling import SparseBatch
 from superposition.models import TopKActivation
 from tests.diagnostics.weights import of_matrix, of_pairs
@@ -101,7 +101,7 @@ def test_the_parts_add_up_to_the_held_out_loss():
 def test_every_sample_counts_once_whatever_the_chunk(monkeypatch):
     model = Autoencoder(6, 2)
     whole = loss_split(model, FEATURES, n_samples=10_006)
-    monkeypatch.setattr(states, "_CHUNK_ENTRIES", 7 * 6)  # an odd number of samples: rounded down to pairs
+    monkeypatch.setattr(split, "_CHUNK_ENTRIES", 7 * 6)  # an odd number of samples: rounded down to pairs
     parts = loss_split(model, FEATURES, n_samples=10_006)
     for name in PARTS:
         one, other = getattr(whole, name), getattr(parts, name)
