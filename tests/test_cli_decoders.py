@@ -1,5 +1,6 @@
 """The commands decode and sensing as a user types them."""
 
+import numpy as np
 import pytest
 
 import superposition as sp
@@ -39,6 +40,24 @@ def test_decode_shows_every_decoder(capsys, encoder):
     assert "BasisPursuit" in out
     assert f"recovers without noise from ratio {sp.theory.amp_threshold(0.05):.4f} on" in out
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 110
+
+
+@pytest.mark.parametrize("probability", [0.1, np.linspace(0.05, 0.2, 16)], ids=["alike", "each its own"])
+def test_decode_takes_the_features_of_a_saved_model(capsys, tmp_path, probability):
+    features = sp.SparseFeatures(16, probability, sp.Constant(2.0))
+    model = sp.Autoencoder(16, 8)
+    sp.save(model, tmp_path, features=features)
+    command = ("decode", "--model", str(tmp_path), "--decoders", "relu", "--n-samples", "400")
+    code, out, _ = run(capsys, *command)
+    assert code == 0
+    own = next(line for line in out.splitlines() if "as it is" in line)
+    expected = sp.compare_decoders(model, features, [], 400, seed=1)[0].loss
+    assert str(expected) in own
+    assert ("least loss of any" in out) == features.is_symmetric
+    sp.save(model, tmp_path, overwrite=True)
+    code, _, err = run(capsys, *command)
+    assert code == 2
+    assert "--probability must be given for" in err
 
 
 def test_decode_a_saved_model(capsys, tmp_path):
@@ -85,6 +104,7 @@ def test_sensing_shows_the_numbers_of_the_library(capsys):
         ((*DECODE, "--decoders"), "decoders"),
         ((*DECODE, "--n-samples", "0"), "`n_samples` must be a whole number of at least 1, got 0"),
         (("decode", "--ratio", "0.5", "--probability", "0.1"), "--n-features must be given, or --model"),
+        (("decode", "--ratio", "0.5", "--n-features", "64"), "--probability must be given, or --model"),
         (("decode", "--n-features", "100", "--ratio", "0.5", "--probability", "0.1"), "must be a power of two"),
     ],
 )

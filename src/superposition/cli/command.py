@@ -100,14 +100,12 @@ class Executed(Costly):
 
 @dataclass(frozen=True, kw_only=True)
 class OfOneWidth(Costly):
-    """Options that say how narrow a model's bottleneck is and what it sees."""
+    """Options that say how narrow a model's bottleneck is."""
 
     ratio: OptionalShare = None
     """n_hidden / n_features; n_hidden is rounded to a whole number. Give this or --n-hidden."""
     n_hidden: OptionalCount = None
     """Width of the bottleneck, in [1, n_features]."""
-    probability: Share
-    """Probability that a feature is active."""
     seed: Count = 0
     """Seed of all randomness, ≥ 0."""
 
@@ -132,6 +130,8 @@ class Sized(OfOneWidth):
 
     n_features: Count
     """Number of features, ≥ 1."""
+    probability: Share
+    """Probability that a feature is active."""
 
     def width(self) -> int:
         """Returns n_hidden from whichever option was given."""

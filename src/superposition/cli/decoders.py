@@ -9,11 +9,12 @@ import tyro
 
 from superposition._names import DecoderName, EncoderName
 from superposition.cli import costs
-from superposition.cli.command import Command, Count, OfOneWidth, OptionalCount
+from superposition.cli.command import Command, Count, OfOneWidth, OptionalCount, OptionalShare
 from superposition.cli.exit_codes import FAILED
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
+    from superposition.features import SparseFeatures
     from superposition.models import Encoder, Model
 
 _DEFAULT: tuple[DecoderName, ...] = (
@@ -47,7 +48,9 @@ class Decode(OfOneWidth):
     """rug: rows of a Hadamard matrix, by fast transforms; gaussian: independent entries; harmonic: rows of a Fourier
     matrix."""
     model: Path | None = None
-    """Folder of a saved model, whose encoder is taken instead."""
+    """Folder of a saved model: its encoder is taken, its own decoder compared too."""
+    probability: OptionalShare = None
+    """Probability that a feature is active; with --model, the features that were saved with it if not given."""
     decoders: Annotated[tuple[DecoderName, ...], tyro.conf.arg(metavar="NAME ...")] = _DEFAULT
     """Which decoders."""
     noise: float = 0.0
@@ -59,24 +62,21 @@ class Decode(OfOneWidth):
 
     def run(self) -> int:
         """Prints the table."""
-        from superposition import _checks, theory
+        from superposition import _checks
         from superposition.decoders import compare_decoders, decoder_named, fit_decoder
-        from superposition.features import SparseFeatures
         from superposition.models import encoder_of
 
         noise = _checks.one("noise", _checks.in_interval("noise", self.noise, 0, 1e15)) ** 2
         _checks.whole_number("n_samples", self.n_samples)
         _checks.in_interval("seconds", self.seconds, 0, float("inf"), open_low=True)
-        source = self._source()
-        encoder = encoder_of(source)
-        features = SparseFeatures(encoder.n_features, self.probability)
         if not self.decoders:
             raise ValueError("`decoders` must have at least one name")
+        source, features = self._source()
+        encoder = encoder_of(source)
         # Before the work, because what the theory refuses is refused.
-        ratio = encoder.n_hidden / encoder.n_features
-        ensemble: Literal["gaussian", "orthogonal"] = "orthogonal" if encoder.is_tight else "gaussian"
-        least = theory.replica_mmse(ratio, self.probability, noise, ensemble=ensemble)
-        k = min(encoder.n_hidden, max(1, round(self.probability * encoder.n_features)))
+        lines = _theory(encoder, features, noise)
+        n_active = float(features.per_feature(features.probability).sum())
+        k = min(encoder.n_hidden, max(1, round(n_active)))
         decoders = [
             fit_decoder(
                 decoder_named(name, k, noise_variance=noise), encoder, features, noise_variance=noise, seed=self.seed
@@ -89,7 +89,7 @@ class Decode(OfOneWidth):
         table = new_table(
             "decoder", "loss per feature", "theory", "ms a sample", "samples", "converged",
             title=f"Decoders of {self.model or self.encoder}, n = {encoder.n_features}, n_hidden = {encoder.n_hidden}, "
-            f"p = {self.probability:g}",
+            f"p = {n_active / encoder.n_features:g}",
         )  # fmt: skip
         for result in found:
             table.add_row(
@@ -100,26 +100,26 @@ class Decode(OfOneWidth):
                 str(result.loss.count),
                 f"{result.converged:.0%}",
             )
-        lines = [
-            f"least loss of any decoder, {ensemble} encoders, n → ∞: {least.loss:.5g}",
-            f"which message passing reaches: {'no' if least.hard else 'yes'}; "
-            f"it recovers without noise from ratio {theory.amp_threshold(self.probability):.4f} on",
-        ]
         lines += [f"{result.decoder}: {result.why}" for result in found if result.why]
         table.caption, table.caption_justify = "\n".join(lines), "left"
         show(table)
         return 0 if all(result.loss.value < float("inf") for result in found) else FAILED
 
-    def _source(self) -> "Encoder | Model":
+    def _source(self) -> "tuple[Encoder | Model, SparseFeatures]":
+        """Returns what encodes, and what it encodes."""
+        from superposition.features import SparseFeatures
         from superposition.models import encoder_named
 
         if self.model is not None:
             return self._saved(self.model)
         if self.n_features is None:
             raise ValueError("--n-features must be given, or --model, which has it")
+        if self.probability is None:
+            raise ValueError("--probability must be given, or --model, which has it")
+        features = SparseFeatures(self.n_features, self.probability)
         n_features, width = self.n_features, self.width_of(self.n_features)
         self._refuse_absurd(n_features, width, is_dense=self.encoder != "rug")
-        return encoder_named(self.encoder, n_features, width, seed=self.seed)
+        return encoder_named(self.encoder, n_features, width, seed=self.seed), features
 
     def _refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
         seconds = len(self.decoders) * self.seconds if isfinite(self.seconds) else 0.0
@@ -127,11 +127,13 @@ class Decode(OfOneWidth):
         cost = costs.of_encoder(n_features, n_hidden, is_dense=is_dense, seconds=seconds, is_programme=is_programme)
         cost.refuse(force=self.force)
 
-    def _saved(self, folder: Path) -> "Model":
-        """Returns a saved model; raises ValueError if it contradicts a size that was given."""
-        from superposition.models import load
+    def _saved(self, folder: Path) -> "tuple[Model, SparseFeatures]":
+        """Returns a saved model and its features; raises ValueError if it contradicts a size that was given."""
+        from superposition.features import SparseFeatures
+        from superposition.models import load_with_features
 
-        model = load(folder)
+        loaded = load_with_features(folder)
+        model = loaded.model
         self._refuse_absurd(model.n_features, model.n_hidden, is_dense=False)
         n_features = model.n_features if self.n_features is None else self.n_features
         has_width = self.ratio is not None or self.n_hidden is not None
@@ -141,7 +143,27 @@ class Decode(OfOneWidth):
                 f"`model` must have n_features = {n_features} and n_hidden = {width}, got "
                 f"{model.n_features} and {model.n_hidden} in {folder}"
             )
-        return model
+        if self.probability is not None:
+            return model, SparseFeatures(model.n_features, self.probability)
+        if loaded.features is None:
+            raise ValueError(f"--probability must be given for {folder}, which was saved without its features")
+        return model, loaded.features
+
+
+def _theory(encoder: "Encoder", features: "SparseFeatures", noise: float) -> list[str]:
+    """Returns what no decoder can beat, where all features are alike."""
+    from superposition import theory
+
+    if not features.is_symmetric:
+        return []
+    p, law = features.probability, features.law
+    ensemble: Literal["gaussian", "orthogonal"] = "orthogonal" if encoder.is_tight else "gaussian"
+    least = theory.replica_mmse(encoder.n_hidden / encoder.n_features, p, noise, ensemble=ensemble, law=law)
+    return [
+        f"least loss of any decoder, {ensemble} encoders, n → ∞: {least.loss:.5g}",
+        f"which message passing reaches: {'no' if least.hard else 'yes'}; "
+        f"it recovers without noise from ratio {theory.amp_threshold(p, law):.4f} on",
+    ]
 
 
 @final
