@@ -27,7 +27,7 @@ PATHS = {
     ("OPENBLAS_CORETYPE", "Haswell"): ALL,
     ("OPENBLAS_CORETYPE", "Prescott"): ALL,
     ("NPY_DISABLE_CPU_FEATURES", " ".join(numpy_dispatch)): ("theory", "features", "decoders"),
-    ("OMP_NUM_THREADS", "2"): ALL,
+    ("OMP_NUM_THREADS", "2"): TORCH,
 }
 # These ask for AVX2 whether the processor has it or not.
 NEED_AVX2 = {("ATEN_CPU_CAPABILITY", "avx2"), ("OPENBLAS_CORETYPE", "Haswell")}
