@@ -1,7 +1,7 @@
 """The tests of rounding under other code paths: what other processors, or more threads, would compute.
 
-`python -m tests.paths` runs the fast tier of the rooms below once for each path, all of them even if one fails, and
-says which did. Options go on to pytest. On processors other than x86-64 the variables do nothing, and the same tests
+`python -m tests.paths` runs the fast tier of the rooms below in three runs, all of them even if one fails, and says
+which did. Options go on to pytest. On processors other than x86-64 the variables do nothing, and the same tests
 are run again.
 """
 
@@ -17,18 +17,20 @@ from numpy._core._multiarray_umath import __cpu_dispatch__ as numpy_dispatch
 # What computes with torch, and what computes with NumPy and SciPy alone. Other rooms call these.
 TORCH = ("features", "decoders", "models", "diagnostics", "compression", "training")
 ALL = ("theory", *TORCH)
-# A set of instructions, or an order of sums, of one library: torch's own loops, oneDNN, MKL, NumPy's and SciPy's
-# OpenBLAS, NumPy's own loops without all that they choose between. Two threads split sums otherwise than one.
-PATHS = {
-    ("ATEN_CPU_CAPABILITY", "default"): TORCH,
-    ("ATEN_CPU_CAPABILITY", "avx2"): TORCH,
-    ("ONEDNN_MAX_CPU_ISA", "AVX2"): TORCH,
-    ("MKL_CBWR", "COMPATIBLE"): TORCH,
-    ("OPENBLAS_CORETYPE", "Haswell"): ALL,
-    ("OPENBLAS_CORETYPE", "Prescott"): ALL,
-    ("NPY_DISABLE_CPU_FEATURES", " ".join(numpy_dispatch)): ("theory", "features", "decoders"),
-    ("OMP_NUM_THREADS", "2"): TORCH,
+# Each path is a set of instructions, or an order of sums, of one library: torch's own loops, oneDNN, MKL, NumPy's and
+# SciPy's OpenBLAS, NumPy's own loops without all that they choose between; two threads split sums otherwise than one.
+# Those of a run are of different libraries, of which none knows the others: they are taken together.
+RUNS = {
+    (
+        ("ATEN_CPU_CAPABILITY", "default"),
+        ("MKL_CBWR", "COMPATIBLE"),
+        ("OPENBLAS_CORETYPE", "Prescott"),
+        ("NPY_DISABLE_CPU_FEATURES", " ".join(numpy_dispatch)),
+    ): ALL,
+    (("ATEN_CPU_CAPABILITY", "avx2"), ("ONEDNN_MAX_CPU_ISA", "AVX2"), ("OPENBLAS_CORETYPE", "Haswell")): ALL,
+    (("OMP_NUM_THREADS", "2"),): TORCH,
 }
+PATHS = [path for run in RUNS for path in run]
 # These ask for AVX2 whether the processor has it or not.
 NEED_AVX2 = {("ATEN_CPU_CAPABILITY", "avx2"), ("OPENBLAS_CORETYPE", "Haswell")}
 # Slow, and bit by bit: they start processes.
@@ -48,16 +50,16 @@ def environment(**variables):
     return kept | {"OMP_NUM_THREADS": "1"} | variables
 
 
-def passes(variable, value, options):
-    """Runs the tests of one path; returns whether they pass."""
+def passes(run, paths, options):
+    """Runs the tests of a run's rooms on some of its paths; returns whether they pass."""
     # Workers of one thread each, or one worker of two.
-    workers = "0" if variable == "OMP_NUM_THREADS" else "2"
+    workers = "0" if "OMP_NUM_THREADS" in dict(paths) else "2"
     arguments = ["-q", "-n", workers, "--dist", "worksteal", "-m", "not slow", "-p", "no:cacheprovider"]
-    rooms = [f"tests/{room}" for room in PATHS[variable, value]]
+    rooms = [f"tests/{room}" for room in RUNS[run]]
     left_out = [f"--ignore={file}" for file in LEFT_OUT]
     return not subprocess.run(
         [sys.executable, "-m", "pytest", *arguments, *left_out, *rooms, *options],
-        env=environment(**{variable: value}),
+        env=environment(**dict(paths)),
         check=False,
     ).returncode
 
@@ -70,15 +72,19 @@ def time_of_children():
 
 def main(options):
     """Returns the exit code: 0 if the tests pass under all paths."""
-    failed = []
-    for variable, value in of_this_processor():
+    failed, possible = [], of_this_processor()
+    for run in RUNS:
+        paths = [path for path in run if path in possible]
+        if not paths:
+            continue
+        name = ", ".join(map("=".join, paths))
         started, used = time.monotonic(), time_of_children()
-        if not passes(variable, value, options):
-            failed.append(f"{variable}={value}")
+        if not passes(run, paths, options):
+            failed.append(name)
         seconds, used = time.monotonic() - started, time_of_children() - used
-        print(f"paths: {variable}={value}: {seconds:.0f} s, {used:.0f} s of processors", flush=True)
-    for path in failed:
-        print(f"paths: failed under {path}", file=sys.stderr)
+        print(f"paths: {name}: {seconds:.0f} s, {used:.0f} s of processors", flush=True)
+    for name in failed:
+        print(f"paths: failed under {name}", file=sys.stderr)
     return 1 if failed else 0
 
 
