@@ -10,6 +10,7 @@ import torch
 
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, symmetry, theory, train
 from superposition.sweeps import Store, Sweep, TrainedCell, run_sweep, stored_run
+from superposition.sweeps.unit import Unit
 from superposition.training import loop
 from tests.rounding import assert_within, gamma, likely_gamma, trained_bound
 from tests.sweeps.conftest import CELL
@@ -128,6 +129,16 @@ def test_the_row_is_what_the_library_measures(store, complete):
     tensors = safetensors.torch.load_file(store.folder(CELL) / "features.safetensors")
     np.testing.assert_array_equal(tensors["diagonal"], diagonal)
     assert set(tensors) == {"diagonal", "bias", "noise_mean", "noise_variance"}
+
+
+def test_work_that_was_begun_otherwise_is_swept_once_its_cell_is_stored(store, complete):
+    """A driver was killed while it took a batch apart; the next one makes a batch of what is missing again."""
+    complete(store, dataclasses.replace(CELL, seed=5))
+    alone = Unit((CELL,), store.root.resolve(), 1, "cpu")
+    (store.workplace(alone.name) / CELL.key).mkdir(parents=True)
+    complete(store, CELL, dataclasses.replace(CELL, n_hidden=CELL.n_hidden + 1))
+    assert store.get(CELL).row["together"] == 2
+    assert store.unfinished() == []
 
 
 def test_a_cell_of_unequal_importance_is_held_against_the_best_allocation(store, complete):

@@ -75,6 +75,8 @@ def run_sweep(
                 reached += outcome.n_cells
                 report(reached, len(plan.cells), f"{len(errors)} failed" if errors else "")
             plan = Plan.of(sweep, store)
+        # Of a cell that a killed driver had begun alone, and that was measured in a batch now.
+        remove_finished(store)
         compact(store, dict.fromkeys(cell.measure for cell in plan.cells), anew=first.left > 0)
         missing = tuple(store.missing(sweep.cells))
     keys = {cell.key for cell in missing}
