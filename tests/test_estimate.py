@@ -2,8 +2,7 @@ from math import isnan
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from superposition import Estimate
 from tests.rounding import assert_close, assert_within, gamma

@@ -27,8 +27,12 @@ def loaded_after(statement):
         ("import superposition; dir(superposition)", {"torch", "scipy", "matplotlib"}),
         ("import superposition; superposition.theory.symmetric_optimum(0.25, 0.1)", {"torch", "matplotlib", "pyarrow"}),
         ("import superposition; superposition.SparseFeatures(4, 0.1).variance", {"torch", "scipy.optimize"}),
-        ("import superposition.models", {"matplotlib", "rich"}),
-        ("import superposition.training", {"matplotlib", "rich"}),
+        (
+            "from superposition import models, training, decoders, diagnostics, sweeps, figures",
+            {"torch", "scipy", "dask"},
+        ),
+        ("from superposition.models import Model", {"matplotlib", "rich"}),
+        ("from superposition.training import train", {"matplotlib", "rich"}),
     ],
 )
 def test_imports_cost_no_more_than_they_need(statement, absent):
@@ -38,22 +42,34 @@ def test_imports_cost_no_more_than_they_need(statement, absent):
 
 
 def test_control_models_do_import_torch():
-    assert "torch" in loaded_after("import superposition.models")
+    assert "torch" in loaded_after("from superposition.models import Model")
 
 
 def test_every_public_name_is_there():
     assert sorted(superposition.__all__) == list(superposition.__all__) == dir(superposition)
     for name in superposition.__all__:
         assert getattr(superposition, name) is not None
-    with pytest.raises(AttributeError, match="has no attribute 'autoencoder'"):
+    with pytest.raises(AttributeError, match="superposition attribute autoencoder"):
         superposition.autoencoder  # noqa: B018
 
 
 def test_files_are_written_and_read_by_functions_of_the_package_itself():
     """Not by names that load on first use: nnsight hangs a `save` on every object, which would be found before."""
-    code = "import superposition; print('save' in vars(superposition), 'load' in vars(superposition))"
+    code = (
+        "import superposition as sp;"
+        "print([name in vars(room) for room in (sp, sp.models) for name in ('save', 'load')])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True", "True"]
+    assert done.stdout.strip() == "[True, True, True, True]"
+
+
+ROOMS = [module.name for module in pkgutil.walk_packages(superposition.__path__, "superposition.") if module.ispkg]
+
+
+@pytest.mark.parametrize("name", [room for room in ROOMS if hasattr(importlib.import_module(room), "__all__")])
+def test_every_name_on_the_face_of_a_room_is_in_it(name):
+    room = importlib.import_module(name)
+    assert [each for each in room.__all__ if not hasattr(room, each)] == []
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -4,8 +4,7 @@ import io
 import unicodedata
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from superposition._text import complain, one_line, settled_streams, visible
 

@@ -1,8 +1,7 @@
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from scipy.special import ndtr
 
 from superposition.features import Beta, Constant, Empirical, Exponential, HalfNormal, Uniform

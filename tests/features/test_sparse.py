@@ -3,8 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from superposition import Constant, SparseFeatures, Uniform
 from superposition.theory import zero_ratio_loss

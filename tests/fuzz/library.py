@@ -53,8 +53,7 @@ def table(folder: Path) -> Any:
 
 
 def query(folder: Path) -> Any:
-    from superposition.sweeps import Store
-    from superposition.sweeps import query as ask
+    from superposition.sweeps import Store, query as ask
 
     return ask(Store(folder), "SELECT * FROM trained")
 

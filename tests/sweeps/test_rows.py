@@ -5,8 +5,7 @@ import csv
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from superposition.cli.rows import harmless, save_rows, show_rows
 from superposition.sweeps.sql import query

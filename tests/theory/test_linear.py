@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from superposition import Constant, LinearAutoencoder, SparseFeatures, Uniform, held_out_loss
 from superposition.theory import linear_loss, minimal_noise_variance, weighted_linear_loss, zero_ratio_loss

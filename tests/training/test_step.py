@@ -3,13 +3,11 @@ import copy
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from superposition import Autoencoder, SparseFeatures
 from superposition.features.sampling import SparseBatch
-from superposition.training import sparse_products
-from superposition.training import step as step_module
+from superposition.training import sparse_products, step as step_module
 from superposition.training.step import GradientStep
 from tests.rounding import assert_within
 from tests.training.bounds import step_bounds

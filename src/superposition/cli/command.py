@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+import superposition as sp
+
 if TYPE_CHECKING:
     from superposition.features import SparseFeatures
     from superposition.sweeps import Credentials, Executor
@@ -66,10 +68,6 @@ class Executed(Costly):
 
     def executor(self, device: str) -> "Executor":
         """Returns the executor that the options name; a device of this machine must be there."""
-        from superposition._devices import device_of
-        from superposition.sweeps import Embedded, LocalWorkers, RemoteScheduler
-        from superposition.sweeps.description import read_slurm
-
         given = [self.workers, self.scheduler, self.scheduler_file, self.slurm]
         if sum(option is not None for option in given) > 1:
             raise ValueError("at most one of --workers, --scheduler, --scheduler-file and --slurm must be given")
@@ -78,24 +76,22 @@ class Executed(Costly):
         scheduler = self.scheduler_file if self.scheduler is None else self.scheduler
         credentials = self.credentials()
         if scheduler is not None:
-            return RemoteScheduler(scheduler, credentials)
+            return sp.sweeps.RemoteScheduler(scheduler, credentials)
         if credentials is not None:
             raise ValueError("--tls-ca-file, --tls-cert and --tls-key need --scheduler or --scheduler-file")
         if self.slurm is not None:
-            return replace(read_slurm(self.slurm), dashboard=self.dashboard)
-        device_of(device)
-        return Embedded() if self.workers is None else LocalWorkers(self.workers, self.dashboard)
+            return replace(sp.sweeps.read_slurm(self.slurm), dashboard=self.dashboard)
+        sp._devices.device_of(device)
+        return sp.sweeps.Embedded() if self.workers is None else sp.sweeps.LocalWorkers(self.workers, self.dashboard)
 
     def credentials(self) -> "Credentials | None":
         """Returns the credentials that the options name, if they do."""
-        from superposition.sweeps import Credentials
-
         ca_file, cert, key = self.tls_ca_file, self.tls_cert, self.tls_key
         if ca_file is None and cert is None and key is None:
             return None
         if ca_file is None or cert is None or key is None:
             raise ValueError("--tls-ca-file, --tls-cert and --tls-key must be given together")
-        return Credentials(ca_file, cert, key)
+        return sp.sweeps.Credentials(ca_file, cert, key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +107,12 @@ class OfOneWidth(Costly):
 
     def width_of(self, n_features: int) -> int:
         """Returns n_hidden from whichever option was given."""
-        from superposition import _checks
-
-        _checks.whole_number("n_features", n_features)
+        sp._checks.whole_number("n_features", n_features)
         if (self.ratio is None) == (self.n_hidden is None):
             raise ValueError("exactly one of --ratio and --n-hidden must be given")
         if self.ratio is None:
-            return _checks.hidden_width(self.n_hidden, n_features)
-        n_hidden = round(float(_checks.ratio(self.ratio)) * n_features)
+            return sp._checks.hidden_width(self.n_hidden, n_features)
+        n_hidden = round(float(sp._checks.ratio(self.ratio)) * n_features)
         if n_hidden < 1:
             raise ValueError(f"`ratio` must leave at least one hidden dimension, got {self.ratio:g} of {n_features}")
         return n_hidden
@@ -139,6 +133,4 @@ class Sized(OfOneWidth):
 
     def features(self) -> "SparseFeatures":
         """Returns the features."""
-        from superposition.features import SparseFeatures
-
-        return SparseFeatures(self.n_features, self.probability)
+        return sp.SparseFeatures(self.n_features, self.probability)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
+import superposition as sp
 from superposition._text import complain, say
 from superposition.cli import costs
 from superposition.cli.command import Costly, Count, OptionalCount
@@ -61,14 +62,11 @@ class Compress(Costly):
 
     def run(self) -> int:
         """Builds or trains, and prints."""
-        from superposition import _checks
-        from superposition.compression import QuantizedPair
-
         self._refuse_idle()
-        _checks.whole_number("levels", self.levels, high=_MOST_LEVELS)
-        _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1)
+        sp._checks.whole_number("levels", self.levels, high=_MOST_LEVELS)
+        sp._checks.whole_number("seed", self.seed, low=0, high=2**63 - 1)
         costs.of_scheme(self.levels).refuse(force=self.force)
-        scheme = QuantizedPair(self.levels, self.ramp, self.units, self.alignment)
+        scheme = sp.compression.QuantizedPair(self.levels, self.ramp, self.units, self.alignment)
         if self.learn:
             return self._learn(scheme)
         _show_scheme(scheme)
@@ -84,31 +82,32 @@ class Compress(Costly):
             raise ValueError(f"{option(idle[0])} must come without --start construction, which has one network")
 
     def _learn(self, scheme: "QuantizedPair") -> int:
-        from superposition import _checks
-        from superposition._progress import Display
-        from superposition.compression import Learning, learn, learn_from
-        from superposition.features import SparseFeatures
-
-        pair, constructed = SparseFeatures(2, 1.0), self.start == "construction"
+        pair, constructed = sp.SparseFeatures(2, 1.0), self.start == "construction"
         given = {**_OF_RUNS, **{name: n for name in _OF_RUNS if (n := getattr(self, name)) is not None}}
-        neurons, depth, runs = (_checks.whole_number(name, value) for name, value in given.items())
+        neurons, depth, runs = (sp._checks.whole_number(name, value) for name, value in given.items())
         if neurons % (2 * depth):
             raise ValueError(f"`neurons` must be a multiple of {2 * depth}, 2 · depth, got {neurons}")
-        n_steps = Learning.n_steps if self.n_steps is None else _checks.whole_number("n_steps", self.n_steps)
+        n_steps = (
+            sp.compression.Learning.n_steps
+            if self.n_steps is None
+            else sp._checks.whole_number("n_steps", self.n_steps)
+        )
         costs.of_networks(neurons, depth, runs, n_steps).refuse(force=self.force)
         rate = self.learning_rate
         if rate is None:
             rate = 1e-3 if constructed else 0.03 / depth
-        learning = Learning(learning_rate=rate)
+        learning = sp.compression.Learning(learning_rate=rate)
         if self.n_steps is not None:
             learning = replace(learning, n_steps=self.n_steps)
-        with Display() as display:
+        with sp._progress.Display() as display:
             if constructed:
                 network = scheme.to_network("minimal")
-                found = learn_from([network], pair, learning=learning, seed=self.seed, report=display.task("training"))
+                found = sp.compression.learn_from(
+                    [network], pair, learning=learning, seed=self.seed, report=display.task("training")
+                )
             else:
                 hidden = [neurons // (2 * depth)] * depth
-                found = learn(
+                found = sp.compression.learn(
                     pair,
                     (2, *hidden, 1),
                     (1, *hidden, 2),
@@ -126,38 +125,39 @@ class Compress(Costly):
 
 def _show_scheme(scheme: "QuantizedPair") -> None:
     """Prints the exact losses of a scheme, its networks and what their weights say."""
-    from superposition.compression import QuantizedPair, best_levels, inspect, linear_loss, loss_at_precision
-    from superposition.compression.nesting import NestedScheme
-    from superposition.compression.precision import PRECISIONS
-
-    linear = linear_loss()
+    linear = sp.compression.linear_loss()
     table = new_table("", "x", "y", "mean", "of linear", title=_title(scheme))
-    for name, each in (("with ramps", scheme), ("with jumps", QuantizedPair(scheme.levels))):
+    for name, each in (("with ramps", scheme), ("with jumps", sp.compression.QuantizedPair(scheme.levels))):
         of_x, of_y = each.expected_losses()
         mean = each.expected_loss()
         cells = (f"{0.0 if loss < _ROUNDING else loss:.7g}" for loss in (of_x, of_y, mean))
         table.add_row(name, *cells, f"{mean / linear:.4f}")
     table.add_row("linear optimum", "", "", f"{linear:.7g}", "1")
     assert scheme.ramp is not None
-    best = best_levels(scheme.ramp, scheme.units, scheme.alignment)
+    best = sp.compression.best_levels(scheme.ramp, scheme.units, scheme.alignment)
     table.add_row(f"best levels, {best.levels}", "", "", f"{best.loss:.7g}", f"{best.loss / linear:.4f}")
     show(table)
-    networks = new_table("network", "neurons", *(f"loss, {name}" for name in PRECISIONS), title="As ReLU neurons")
-    nested = NestedScheme(2, 1, scheme)
-    losses = [str(loss_at_precision(nested, precision, "network")) for precision in PRECISIONS]
+    networks = new_table(
+        "network",
+        "neurons",
+        *(f"loss, {name}" for name in sp.compression.PRECISIONS),
+        title="As ReLU neurons",
+    )
+    nested = sp.compression.NestedScheme(2, 1, scheme)
+    losses = [
+        str(sp.compression.loss_at_precision(nested, precision, "network")) for precision in sp.compression.PRECISIONS
+    ]
     networks.add_row("two neurons a segment", str(scheme.to_network("segments").n_neurons), *["–"] * len(losses))
     networks.add_row("fewest neurons", str(scheme.to_network("minimal").n_neurons), *losses)
     show(networks)
-    _show_reading(inspect(scheme.to_network("segments")))
+    _show_reading(sp.compression.inspect(scheme.to_network("segments")))
 
 
 def _show_learned(found: "Learned", scheme: "QuantizedPair | None") -> None:
     """Prints how networks ended, and reads the best."""
     import numpy as np
 
-    from superposition.compression import QuantizedPair, inspect, linear_loss
-
-    linear, n = linear_loss(), found.stack.network(0).n_neurons
+    linear, n = sp.compression.linear_loss(), found.stack.network(0).n_neurons
     losses = np.array([loss.value for loss in found.losses])
     table = new_table("", "loss", "of linear", title=f"Trained networks of {n} neurons, {len(losses)} runs")
     table.add_row("best", str(found.losses[found.best]), f"{losses.min() / linear:.4f}")
@@ -166,11 +166,11 @@ def _show_learned(found: "Learned", scheme: "QuantizedPair | None") -> None:
     else:
         table.add_row("median", f"{np.median(losses):.7g}", f"{np.median(losses) / linear:.4f}")
         levels = (n + 2) // 4
-        built = QuantizedPair(levels).expected_loss()
+        built = sp.compression.QuantizedPair(levels).expected_loss()
         table.add_row(f"{levels} levels, ramps of no width", f"{built:.7g}", f"{built / linear:.4f}")
     table.add_row("linear optimum", f"{linear:.7g}", "1")
     show(table)
-    readings = [inspect(found.stack.network(run)) for run in range(len(losses))]
+    readings = [sp.compression.inspect(found.stack.network(run)) for run in range(len(losses))]
     if scheme is None:
         share = found.share_below(linear)
         say(f"share of runs that beat linear: {share.value:.2f} ± {share.standard_error:.2f}")

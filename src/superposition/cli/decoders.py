@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
+import superposition as sp
 from superposition._names import DecoderName, EncoderName
 from superposition.cli import costs
 from superposition.cli.command import Command, Count, OfOneWidth, OptionalCount, OptionalShare
@@ -62,28 +63,28 @@ class Decode(OfOneWidth):
 
     def run(self) -> int:
         """Prints the table."""
-        from superposition import _checks
-        from superposition.decoders import compare_decoders, decoder_named, fit_decoder
-        from superposition.models import encoder_of
-
-        noise = _checks.one("noise", _checks.in_interval("noise", self.noise, 0, 1e15)) ** 2
-        _checks.whole_number("n_samples", self.n_samples)
-        _checks.in_interval("seconds", self.seconds, 0, float("inf"), open_low=True)
+        noise = sp._checks.one("noise", sp._checks.in_interval("noise", self.noise, 0, 1e15)) ** 2
+        sp._checks.whole_number("n_samples", self.n_samples)
+        sp._checks.in_interval("seconds", self.seconds, 0, float("inf"), open_low=True)
         if not self.decoders:
             raise ValueError("`decoders` must have at least one name")
         source, features = self._source()
-        encoder = encoder_of(source)
+        encoder = sp.models.encoder_of(source)
         # Before the work, because what the theory refuses is refused.
         lines = _theory(encoder, features, noise)
         n_active = float(features.per_feature(features.probability).sum())
         k = min(encoder.n_hidden, max(1, round(n_active)))
         decoders = [
-            fit_decoder(
-                decoder_named(name, k, noise_variance=noise), encoder, features, noise_variance=noise, seed=self.seed
+            sp.fit_decoder(
+                sp.decoders.decoder_named(name, k, noise_variance=noise),
+                encoder,
+                features,
+                noise_variance=noise,
+                seed=self.seed,
             )
             for name in self.decoders
         ]
-        found = compare_decoders(
+        found = sp.compare_decoders(
             source, features, decoders, self.n_samples, noise_variance=noise, seconds=self.seconds, seed=self.seed + 1
         )
         table = new_table(
@@ -107,19 +108,16 @@ class Decode(OfOneWidth):
 
     def _source(self) -> "tuple[Encoder | Model, SparseFeatures]":
         """Returns what encodes, and what it encodes."""
-        from superposition.features import SparseFeatures
-        from superposition.models import encoder_named
-
         if self.model is not None:
             return self._saved(self.model)
         if self.n_features is None:
             raise ValueError("--n-features must be given, or --model, which has it")
         if self.probability is None:
             raise ValueError("--probability must be given, or --model, which has it")
-        features = SparseFeatures(self.n_features, self.probability)
+        features = sp.SparseFeatures(self.n_features, self.probability)
         n_features, width = self.n_features, self.width_of(self.n_features)
         self._refuse_absurd(n_features, width, is_dense=self.encoder != "rug")
-        return encoder_named(self.encoder, n_features, width, seed=self.seed), features
+        return sp.models.encoder_named(self.encoder, n_features, width, seed=self.seed), features
 
     def _refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
         seconds = len(self.decoders) * self.seconds if isfinite(self.seconds) else 0.0
@@ -129,10 +127,7 @@ class Decode(OfOneWidth):
 
     def _saved(self, folder: Path) -> "tuple[Model, SparseFeatures]":
         """Returns a saved model and its features; raises ValueError if it contradicts a size that was given."""
-        from superposition.features import SparseFeatures
-        from superposition.models import load_with_features
-
-        loaded = load_with_features(folder)
+        loaded = sp.models.load_with_features(folder)
         model = loaded.model
         self._refuse_absurd(model.n_features, model.n_hidden, is_dense=False)
         n_features = model.n_features if self.n_features is None else self.n_features
@@ -144,7 +139,7 @@ class Decode(OfOneWidth):
                 f"{model.n_features} and {model.n_hidden} in {folder}"
             )
         if self.probability is not None:
-            return model, SparseFeatures(model.n_features, self.probability)
+            return model, sp.SparseFeatures(model.n_features, self.probability)
         if loaded.features is None:
             raise ValueError(f"--probability must be given for {folder}, which was saved without its features")
         return model, loaded.features
@@ -152,17 +147,15 @@ class Decode(OfOneWidth):
 
 def _theory(encoder: "Encoder", features: "SparseFeatures", noise: float) -> list[str]:
     """Returns what no decoder can beat, where all features are alike."""
-    from superposition import theory
-
     if not features.is_symmetric:
         return []
     p, law = features.probability, features.law
     ensemble: Literal["gaussian", "orthogonal"] = "orthogonal" if encoder.is_tight else "gaussian"
-    least = theory.replica_mmse(encoder.n_hidden / encoder.n_features, p, noise, ensemble=ensemble, law=law)
+    least = sp.theory.replica_mmse(encoder.n_hidden / encoder.n_features, p, noise, ensemble=ensemble, law=law)
     return [
         f"least loss of any decoder, {ensemble} encoders, n → ∞: {least.loss:.5g}",
         f"which message passing reaches: {'no' if least.hard else 'yes'}; "
-        f"it recovers without noise from ratio {theory.amp_threshold(p, law):.4f} on",
+        f"it recovers without noise from ratio {sp.theory.amp_threshold(p, law):.4f} on",
     ]
 
 
@@ -178,9 +171,7 @@ class Sensing(Command):
 
     def run(self) -> int:
         """Prints the table."""
-        from superposition import theory
-
-        found = theory.measurements(self.n_features, self.k)
+        found = sp.theory.measurements(self.n_features, self.k)
         rows = (
             ("information: almost every k-sparse x", found.information, "k + 1, exact"),
             ("message passing (AMP, OAMP), values uniform on [0, 1]", found.message_passing, "n → ∞"),

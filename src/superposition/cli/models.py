@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 
 import tyro
 
+import superposition as sp
 from superposition._text import complain, say
 from superposition.cli import costs
 from superposition.cli.command import Costly, Sized
@@ -60,38 +61,29 @@ class Train(Sized):
 
     def run(self) -> int:
         """Trains, saves and prints a summary."""
-        from superposition import _checks, theory
-        from superposition._devices import device_of
-        from superposition.training import TrainingConfig
-        from superposition.training.ranks import Ranks, launched
-
-        config = TrainingConfig.named(self.protocol).replace(batch_size=self.batch_size, precision=self.precision)
+        config = sp.TrainingConfig.named(self.protocol).replace(batch_size=self.batch_size, precision=self.precision)
         if self.n_steps is not None:
             config = config.replace(n_steps=self.n_steps)
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
-        _checks.whole_number("n_held_out", self.n_held_out)
-        wanted = device_of(self.device)
+        sp._checks.whole_number("n_held_out", self.n_held_out)
+        wanted = sp._devices.device_of(self.device)
         cost = costs.of_training(self.n_features, self.width(), self.probability, config, self.n_held_out)
         cost.refuse(force=self.force, device=self.device)
         # The summary shows it: what it refuses is refused before the work.
-        theory.symmetric_optimum(self.width() / self.n_features, self.probability)
-        with launched(wanted) as device:
-            return self._train(config, device, speaks=Ranks.current(device).is_first)
+        sp.theory.symmetric_optimum(self.width() / self.n_features, self.probability)
+        with sp.training.ranks.launched(wanted) as device:
+            return self._train(config, device, speaks=sp.training.ranks.Ranks.current(device).is_first)
 
     def _train(self, config: "TrainingConfig", device: "torch.device", *, speaks: bool) -> int:
         """Trains on a device; the first of several processes speaks."""
-        from superposition.models import Autoencoder
-        from superposition.training import TrainingConfig, train
-        from superposition.training.config import INITIALIZATION, Protocol
-
         features, width = self.features(), self.width()
 
-        def train_by(protocol: Protocol, config: TrainingConfig, **folder: Any) -> "Run":
-            initialization = INITIALIZATION[protocol]
-            model = Autoencoder(self.n_features, width, seed=self.seed, initialization=initialization).to(device)
+        def train_by(protocol: sp.training.config.Protocol, config: sp.TrainingConfig, **folder: Any) -> "Run":
+            initialization = sp.training.config.INITIALIZATION[protocol]
+            model = sp.Autoencoder(self.n_features, width, seed=self.seed, initialization=initialization).to(device)
             seed, n_held_out = self.seed, self.n_held_out
-            return train(model, features, config, seed=seed, progress=speaks, n_held_out=n_held_out, **folder)
+            return sp.train(model, features, config, seed=seed, progress=speaks, n_held_out=n_held_out, **folder)
 
         try:
             run = train_by(self.protocol, config, folder=self.out, resume=self.resume)
@@ -103,7 +95,7 @@ class Train(Sized):
             return INTERRUPTED
         runs: dict[str, Run] = {self.protocol: run}
         if self.protocol == "paper" and self.compare:
-            runs["default"] = train_by("default", TrainingConfig(batch_size=self.batch_size))
+            runs["default"] = train_by("default", sp.TrainingConfig(batch_size=self.batch_size))
         if not speaks:
             return 0
         result = _summarise(run, self.out)
@@ -126,26 +118,19 @@ class Rug(Sized):
 
     def run(self) -> int:
         """Fits, measures, saves and prints."""
-        from superposition import _checks, _files, theory
-        from superposition._progress import Display
-        from superposition.diagnostics import held_out_loss
-        from superposition.models import PersianRug, save
-        from superposition.models.storage import CONFIG, UNFINISHED
-        from superposition.training import fit_rug
-
         features, n_hidden = self.features(), self.width()
-        _checks.whole_number("n_held_out", self.n_held_out)
+        sp._checks.whole_number("n_held_out", self.n_held_out)
         costs.of_rug(self.n_features, self.n_held_out, is_learned=self.fit == "paper").refuse(force=self.force)
         if self.out is not None:
-            _files.vacant(self.out, CONFIG, UNFINISHED)
+            sp._files.vacant(self.out, sp.models.storage.CONFIG, sp.models.storage.UNFINISHED)
         if self.fit == "closed-form":
-            rug = PersianRug.fit(features, n_hidden, seed=self.seed)
+            rug = sp.PersianRug.fit(features, n_hidden, seed=self.seed)
         else:
-            with Display() as display:
-                rug = fit_rug(features, n_hidden, seed=self.seed, report=display.task("stochastic fits")).rug
-        loss = held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed + 1)
+            with sp._progress.Display() as display:
+                rug = sp.fit_rug(features, n_hidden, seed=self.seed, report=display.task("stochastic fits")).rug
+        loss = sp.held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed + 1)
         ratio = n_hidden / self.n_features
-        best = theory.symmetric_optimum(ratio, self.probability)
+        best = sp.theory.symmetric_optimum(ratio, self.probability)
         bias = float(rug.bias + rug.scale * rug.interference_mean(features))
         table = new_table(
             "",
@@ -156,10 +141,10 @@ class Rug(Sized):
         table.add_row("held-out loss", str(loss), f"{best.loss:.7g}")
         table.add_row("scale a", f"{float(rug.scale):.5f}", f"{best.scale:.5f}")
         table.add_row("bias b, mean of ν absorbed", f"{bias:.5f}", f"{best.bias:.5f}")
-        table.add_row("linear optimum", "", f"{theory.linear_loss(ratio, self.probability):.7g}")
+        table.add_row("linear optimum", "", f"{sp.theory.linear_loss(ratio, self.probability):.7g}")
         show(table)
         if self.out is not None:
-            say(f"saved in {save(rug, self.out, features=features)}")
+            say(f"saved in {sp.save(rug, self.out, features=features)}")
         return 0
 
 
@@ -175,35 +160,24 @@ class Diagnose(Costly):
 
     def run(self) -> int:
         """Prints the tables."""
-        from superposition import _checks
-        from superposition.diagnostics import (
-            can_split_loss,
-            held_out_loss,
-            interference,
-            loss_split,
-            spectrum,
-            symmetry,
-        )
-        from superposition.models import load_with_features
-
-        loaded = load_with_features(self.folder)
+        loaded = sp.models.load_with_features(self.folder)
         if loaded.features is None:
             raise ValueError(
                 f"{self.folder} must hold the features too, but only the model was saved: save with features="
             )
         model, features = loaded.model, loaded.features
-        _checks.whole_number("n_held_out", self.n_held_out)
+        sp._checks.whole_number("n_held_out", self.n_held_out)
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
-        loss = held_out_loss(model, features, n_samples=self.n_held_out)
+        loss = sp.held_out_loss(model, features, n_samples=self.n_held_out)
         kind = model.kind
         show(loss_table(str(loss), features, model.n_hidden, kind))
-        show(symmetry_table(symmetry(model, features), features, model.n_hidden, kind))
-        found = interference(model, features)
+        show(symmetry_table(sp.symmetry(model, features), features, model.n_hidden, kind))
+        found = sp.diagnostics.interference(model, features)
         n_samples = self.n_held_out + self.n_held_out % 2  # pairs
         split = None
-        if can_split_loss(model):
-            split = loss_split(model, features, n_samples=n_samples, interference=found)
-        values = spectrum(model) if model.rows_are_alike or model.n_hidden <= _LARGEST_SPECTRUM else None
+        if sp.diagnostics.can_split_loss(model):
+            split = sp.diagnostics.loss_split(model, features, n_samples=n_samples, interference=found)
+        values = sp.diagnostics.spectrum(model) if model.rows_are_alike or model.n_hidden <= _LARGEST_SPECTRUM else None
         show(interference_table(found))
         show(structure_table(found, split, values, features, model.n_hidden))
         if split is None:
@@ -223,12 +197,10 @@ def _compare(runs: "dict[str, Run]") -> None:
 
 def _summarise(run: "Run", out: Path | None) -> int:
     """Prints a run's summary and returns the exit code."""
-    from superposition.diagnostics import symmetry
-
     model, features = run.model, run.features
     show(loss_table(str(run.loss), features, model.n_hidden, "trained"))
     if run.stopped != "diverged":
-        show(symmetry_table(symmetry(model, features), features, model.n_hidden, "trained"))
+        show(symmetry_table(sp.symmetry(model, features), features, model.n_hidden, "trained"))
     say(f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s" + (f"; saved in {out}" if out else ""))
     if run.succeeded:
         return 0

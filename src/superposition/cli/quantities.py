@@ -179,8 +179,6 @@ def _allocate(
     """Returns one row a class; the classes are of one size, class i of importance[i] and probability[i]."""
     import numpy as np
 
-    from superposition import _checks
-
     n_classes = max(len(importance), len(probability))
     for name, values in (("importance", importance), ("probability", probability)):
         if len(values) not in (1, n_classes):
@@ -190,8 +188,8 @@ def _allocate(
         raise ValueError(f"`n_features` must be one multiple of {n_classes}, the number of classes, got {got}")
     if len(ratio) + len(n_hidden) != 1:
         raise ValueError("exactly one of --ratio and --n-hidden must be given, with one value")
-    n = _checks.whole_number("n_features", n_features[0])
-    width = n_hidden[0] if n_hidden else round(float(_checks.ratio(ratio[0])) * n)
+    n = sp._checks.whole_number("n_features", n_features[0])
+    width = n_hidden[0] if n_hidden else round(float(sp._checks.ratio(ratio[0])) * n)
     weight, p = (np.resize(np.asarray(values, float), n_classes) for values in (importance, probability))
     size = n // n_classes
     features = sp.SparseFeatures(n, np.repeat(p, size), law, np.repeat(weight, size))

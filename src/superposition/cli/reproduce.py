@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
+import superposition as sp
 from superposition._text import complain, say
 from superposition.cli import costs
 from superposition.cli.command import Executed
@@ -42,11 +43,7 @@ class Reproduce(Executed):
 
     def run(self) -> int:
         """Makes the figures and the report."""
-        from superposition.figures import FIGURES, PRESETS, CellsFailedError, reproduce
-        from superposition.report import write_report
-        from superposition.sweeps import ClusterLostError
-
-        by_name = {figure.name: figure for figure in FIGURES}
+        by_name = {figure.name: figure for figure in sp.figures.FIGURES}
         names = tuple(by_name) if self.figures is None else self.figures
         if not names:
             raise ValueError("`figures` must have at least one name, got none: leave the option out for all")
@@ -55,17 +52,17 @@ class Reproduce(Executed):
                 raise ValueError(f"`figures` must be among {', '.join(by_name)}, got {name}")
         chosen = [figure for name, figure in by_name.items() if name in names]
         if self.is_here and not self.redraw:
-            self._refuse_absurd([cell for figure in chosen for cell in figure.cells(PRESETS[self.preset])])
+            self._refuse_absurd([cell for figure in chosen for cell in figure.cells(sp.figures.PRESETS[self.preset])])
         try:
-            outcomes = reproduce(
+            outcomes = sp.figures.reproduce(
                 chosen,
-                PRESETS[self.preset],
+                sp.figures.PRESETS[self.preset],
                 self.out,
                 redraw=self.redraw,
                 executor=self.executor(self.device),
                 device=self.device,
             )
-        except (CellsFailedError, ClusterLostError) as error:
+        except (sp.figures.CellsFailedError, sp.sweeps.ClusterLostError) as error:
             complain(f"superposition: {error}")
             return FAILED
         except KeyboardInterrupt:
@@ -77,13 +74,11 @@ class Reproduce(Executed):
                 claim = f"{check.claim} [{'paper' if check.source == 'paper' else 'this project'}]"
                 table.add_row(outcome.figure.name, claim, check.measured, "yes" if check.holds else "no")
         show(table)
-        say(f"report: {write_report(self.out)}")
+        say(f"report: {sp.report.write_report(self.out)}")
         return DONE
 
     def _refuse_absurd(self, cells: "Sequence[Cell]") -> None:
-        from superposition.sweeps import Plan, Store, Sweep
-
         if cells:
-            plan = Plan.of(Sweep(tuple(dict.fromkeys(cells))), Store(self.out / "cells"))
+            plan = sp.sweeps.Plan.of(sp.sweeps.Sweep(tuple(dict.fromkeys(cells))), sp.sweeps.Store(self.out / "cells"))
             cost = costs.of_cells([unit.cells for unit in plan.units], self.workers or 1)
             cost.refuse(force=self.force, device=self.device)

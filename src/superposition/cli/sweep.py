@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 
 import tyro
 
+import superposition as sp
 from superposition._text import complain, say
 from superposition.cli import costs
 from superposition.cli.command import Command, Count, Executed
@@ -37,14 +38,11 @@ class Sweep(Executed):
 
     def run(self) -> int:
         """Plans, measures, and shows what is stored."""
-        from superposition import _checks
-        from superposition.sweeps import ClusterLostError, Plan, Store, read_sweep, run_sweep
-
-        _checks.whole_number("retries", self.retries, low=0)
-        sweep, store = read_sweep(self.sweep), Store(self.out)
+        sp._checks.whole_number("retries", self.retries, low=0)
+        sweep, store = sp.sweeps.read_sweep(self.sweep), sp.sweeps.Store(self.out)
         executor = self.executor(sweep.device)
         store.check_place()
-        plan = Plan.of(sweep, store)
+        plan = sp.sweeps.Plan.of(sweep, store)
         if self.is_here and not self.dry_run:
             groups = [unit.cells for unit in plan.units]
             costs.of_cells(groups, self.workers or 1).refuse(force=self.force, device=sweep.device)
@@ -52,12 +50,12 @@ class Sweep(Executed):
         if self.dry_run:
             return DONE
         try:
-            result = run_sweep(sweep, store, executor, retries=self.retries)
+            result = sp.sweeps.run_sweep(sweep, store, executor, retries=self.retries)
         except KeyboardInterrupt:
             left = len(store.missing(sweep.cells))
             complain(f"superposition: interrupted with {left} cells left; the same command goes on")
             return INTERRUPTED
-        except ClusterLostError as error:
+        except sp.sweeps.ClusterLostError as error:
             complain(f"superposition: {error}")
             return FAILED
         missing = {cell.key for cell in result.missing}
@@ -80,14 +78,11 @@ class Query(Command):
 
     def run(self) -> int:
         """Prints or saves what the query finds."""
-        from superposition import _files
-        from superposition.sweeps import Store, query
-
         if self.save is not None:
             if self.save.suffix not in KINDS:
                 raise ValueError(f"`save` must end in {' or '.join(KINDS)}, got {self.save}")
-            _files.refuse_existing(self.save)
-        found = query(Store(self.out), self.sql)
+            sp._files.refuse_existing(self.save)
+        found = sp.sweeps.query(sp.sweeps.Store(self.out), self.sql)
         if self.save is None:
             show_rows(found)
             return DONE

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import superposition as sp
 from superposition._text import visible
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 def loss_table(loss: str, features: "SparseFeatures", n_hidden: int, kind: str) -> "Table":
     """Returns the losses of a model beside those of theory."""
-    from superposition import theory
-
     ratio = n_hidden / features.n_features
     title = f"Loss, n = {features.n_features}, n_hidden = {n_hidden}"
     if features.is_symmetric:
@@ -27,18 +26,16 @@ def loss_table(loss: str, features: "SparseFeatures", n_hidden: int, kind: str) 
     if features.is_symmetric:
         table.add_row(
             "mean-field prediction",
-            f"{theory.symmetric_optimum(ratio, features.probability, features.law).loss:.7g}",
+            f"{sp.theory.symmetric_optimum(ratio, features.probability, features.law).loss:.7g}",
         )
-    table.add_row("linear optimum", f"{theory.weighted_linear_loss(features, n_hidden):.7g}")
-    table.add_row("constant prediction", f"{theory.weighted_linear_loss(features, 0):.7g}")
+    table.add_row("linear optimum", f"{sp.theory.weighted_linear_loss(features, n_hidden):.7g}")
+    table.add_row("constant prediction", f"{sp.theory.weighted_linear_loss(features, 0):.7g}")
     return table
 
 
 def symmetry_table(found: "Symmetry", features: "SparseFeatures", n_hidden: int, kind: str) -> "Table":
     """Returns the symmetry statistics beside the prediction."""
-    from superposition.diagnostics import predicted_symmetry
-
-    predicted = predicted_symmetry(features, n_hidden) if features.is_symmetric else None
+    predicted = sp.predicted_symmetry(features, n_hidden) if features.is_symmetric else None
     table = new_table(
         "statistic",
         "mean",
@@ -73,8 +70,6 @@ def interference_table(found: "Interference") -> "Table":
     """Returns the statistics of the interference that a Gaussian has not, over features and pooled."""
     import numpy as np
 
-    from superposition.diagnostics import Spread
-
     table = new_table(
         "statistic", "mean", "√Δ", "least", "largest", "pooled", title="Interference ν_i = Σ_{j≠i} W_ij/W_ii x_j"
     )
@@ -88,7 +83,7 @@ def interference_table(found: "Interference") -> "Table":
     )
     for name, values, pooled in rows:
         there = values[~np.isnan(values)]
-        spread = Spread.of(there)
+        spread = sp.diagnostics.Spread.of(there)
         ends = (there.min(), there.max()) if there.size else (np.nan, np.nan)
         numbers = (spread.mean, spread.root_mean_square, *ends, *(() if pooled is None else (pooled,)))
         # Without interference there is nothing to say.
@@ -104,15 +99,12 @@ def structure_table(
     n_hidden: int,
 ) -> "Table":
     """Returns what W is made of: pairs, features whose output is never on, spectrum."""
-    from superposition import theory
-    from superposition.features import Uniform
-
     n = features.n_features
     table = new_table("W as a whole", "", title="Structure")
     table.add_row("features in antipodal pairs", f"{round(found.paired_share * n)} of {n}")
     table.add_row("  of them with W_ij/W_ii within 0.25 of −1", f"{round(found.balanced_share * n)} of {n}")
-    if features.is_symmetric and features.law == Uniform():
-        loss = theory.antipodal_loss(n_hidden / n, features.probability)
+    if features.is_symmetric and features.law == sp.Uniform():
+        loss = sp.theory.antipodal_loss(n_hidden / n, features.probability)
         table.add_row("loss of pairs with W_ij/W_ii = −3 and −1/3 (theory)", f"{loss:.7g}")
     if split is not None:
         table.add_row("outputs never on", f"{split.never_on} of {n}")

@@ -68,15 +68,13 @@ class Theory(Costly):
 
     def run(self) -> int:
         """Computes, prints, writes and draws."""
-        from superposition import _files
-
         if self.quantity not in QUANTITIES:
             raise ValueError(f"`quantity` must be one of {', '.join(QUANTITIES)}, got {self.quantity!r}")
         quantity = QUANTITIES[self.quantity]
         given, law = self._axes(quantity), self._law(quantity)
         for path in (self.grid, self.plot):
             if path is not None:
-                _files.refuse_existing(path)
+                sp._files.refuse_existing(path)
         if self.plot is not None and self.plot.suffix not in (".png", ".svg", ".pdf"):
             raise ValueError(f"`plot` must end in .png, .svg or .pdf, got {self.plot.name!r}")
         rows = prod(len(values) for values in given.values())
@@ -86,9 +84,7 @@ class Theory(Costly):
         if self.grid is not None:
             _write(columns, self.grid)
         if self.plot is not None:
-            from superposition.figures.curves import draw_curves
-
-            draw_curves(columns, self.plot, x=x, y=quantity.curves(columns))
+            sp.figures.draw_curves(columns, self.plot, x=x, y=quantity.curves(columns))
             say(f"picture: {self.plot}")
         return 0
 
@@ -147,10 +143,8 @@ def _write(columns: Columns, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from superposition import _files
-
     whole = np.broadcast_arrays(*columns.values())
     # A file and not its name, which may be no text.
-    with _files.replacing(path) as temporary, temporary.open("wb") as file:
+    with sp._files.replacing(path) as temporary, temporary.open("wb") as file:
         pq.write_table(pa.table(dict(zip(columns, map(np.ascontiguousarray, whole), strict=True))), file)
     say(f"table: {path}")

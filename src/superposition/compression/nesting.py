@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 import numpy.typing as npt
 
-from superposition import _checks
+from superposition import _checks, compression
 from superposition._checks import FloatArray
 from superposition._random import numpy_rng
 from superposition.compression.folding import fold, unfold
@@ -98,9 +98,7 @@ class NestedScheme:
 
     def to_network(self) -> "NestedNetwork":
         """Returns the minimal pair networks in turn, float32; raises ValueError if the pair has jumps."""
-        from superposition.compression.nested_network import NestedNetwork
-
-        return NestedNetwork(self.groups, self.pair.to_network("minimal"))
+        return compression.nested_network.NestedNetwork(self.groups, self.pair.to_network("minimal"))
 
 
 def mean_over_samples(values: FloatArray) -> Estimate:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, final, get_args
 import numpy as np
 import numpy.typing as npt
 
-from superposition import _checks
+from superposition import _checks, compression
 from superposition._checks import FloatArray
 from superposition.compression.integration import segment_losses
 from superposition.compression.piecewise import PiecewiseLinear, staircase
@@ -139,11 +139,11 @@ class QuantizedPair:
         Raises:
             ValueError: The scheme has jumps, or the construction is unknown.
         """
-        from superposition.compression.construction import construct
-
         if self.ramp is None:
             raise ValueError("`ramp` must be a number for a network, got None: a ReLU network computes no jumps")
-        return construct(self.encoder_staircase, self.decoder_staircase, self.levels, self.gap, construction)
+        return compression.construction.construct(
+            self.encoder_staircase, self.decoder_staircase, self.levels, self.gap, construction
+        )
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import torch_generator
 from superposition.diagnostics.loss import check_same_width, placement
-from superposition.diagnostics.noise import Interference
-from superposition.diagnostics.noise import interference as measured
+from superposition.diagnostics.noise import Interference, interference as measured
 from superposition.estimate import Estimate
 from superposition.features import Law, SparseFeatures
 from superposition.models import Model, NoActivation, ReLUActivation

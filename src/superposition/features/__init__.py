@@ -1,16 +1,5 @@
 """What goes in: laws of active values and the sparse feature model."""
 
-from superposition.features.laws import Beta, Constant, Empirical, Exponential, HalfNormal, Law, Uniform, register_law
-from superposition.features.sparse import SparseFeatures
+import lazy_loader
 
-__all__ = [
-    "Beta",
-    "Constant",
-    "Empirical",
-    "Exponential",
-    "HalfNormal",
-    "Law",
-    "SparseFeatures",
-    "Uniform",
-    "register_law",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -71,6 +71,13 @@ def draw(
     return SparseBatch(positions, law.sampled(positions.numel(), source, dtype), shape)
 
 
+def draw_values(law: Law, n: int, generator: torch.Generator, dtype: torch.dtype) -> Float[Tensor, " n"]:
+    """Returns n independent values of a law on the generator's device; raises ValueError as `Law.draw` says."""
+    source = source_of(generator)
+    _tensors.moderate("law", law.second_moment, _tensors.floating("dtype", dtype))
+    return law.sampled(_checks.whole_number("n", n, low=0), source, dtype)
+
+
 def _active_positions(size: int, probability: float, source: Source) -> Int[Tensor, " active"]:
     """Returns which of `size` independent trials succeed, increasing."""
     if probability >= _DENSE_PROBABILITY:

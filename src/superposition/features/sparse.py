@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from superposition import _checks
+from superposition import _checks, features
 from superposition._checks import FloatArray
 from superposition.features.laws import Law, Uniform, law_from_config
 
@@ -118,10 +118,8 @@ class SparseFeatures:
         dtype: "torch.dtype | None" = None,
     ) -> "SparseBatch":
         """Returns the same batch as `sample` as its active entries alone, in O(active entries)."""
-        from superposition.features.sampling import draw
-
         shape = _checks.whole_number("n_samples", n_samples), self.n_features
-        return draw(self.law, np.asarray(self.probability), shape, generator, dtype)
+        return features.sampling.draw(self.law, np.asarray(self.probability), shape, generator, dtype)
 
     def to_config(self) -> dict[str, Any]:
         """Returns the model as plain data (arrays as lists)."""

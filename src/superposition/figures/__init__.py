@@ -1,35 +1,5 @@
 """The papers' figures, data first: cells → measure → table → checks, draw."""
 
-from superposition.figures.base import Check, Figure
-from superposition.figures.figure_1 import Figure1
-from superposition.figures.figure_2 import Figure2
-from superposition.figures.figure_3 import Figure3
-from superposition.figures.figure_13 import Figure13
-from superposition.figures.figure_14 import Figure14
-from superposition.figures.figure_15 import Figure15
-from superposition.figures.figure_a1 import FigureA1
-from superposition.figures.figure_a2 import FigureA2
-from superposition.figures.figure_a3 import FigureA3
-from superposition.figures.figure_a4 import FigureA4
-from superposition.figures.figure_a5 import FigureA5
-from superposition.figures.figure_a6 import FigureA6
-from superposition.figures.figure_d1 import FigureD1
-from superposition.figures.figure_d2 import FigureD2
-from superposition.figures.figure_d3 import FigureD3
-from superposition.figures.figure_t1 import FigureT1
-from superposition.figures.figure_t2 import FigureT2
-from superposition.figures.figure_t3 import FigureT3
-from superposition.figures.presets import PRESETS, Preset
-from superposition.figures.reproduce import CellsFailedError, MadeFigure, reproduce
-from superposition.figures.symmetry_map import SYMMETRY_MAPS
+import lazy_loader
 
-FIGURES: tuple[Figure, ...] = (
-    *(Figure1(), Figure2(), Figure3()),
-    *SYMMETRY_MAPS,
-    *(Figure13(), Figure14(), Figure15()),
-    *(FigureA1(), FigureA2(), FigureA3(), FigureA4(), FigureA5(), FigureA6()),
-    *(FigureD1(), FigureD2(), FigureD3()),
-    *(FigureT1(), FigureT2(), FigureT3()),
-)
-
-__all__ = ["FIGURES", "PRESETS", "CellsFailedError", "Check", "Figure", "MadeFigure", "Preset", "reproduce"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, final, get_args
 import numpy as np
 import pyarrow as pa
 
+from superposition import _random
 from superposition._checks import FloatArray
 from superposition.compression import (
     NestedScheme,
@@ -193,9 +194,7 @@ def _smallest_loss(preset: Preset) -> tuple[float, float]:
     """Returns the loss of the smallest network over the linear loss, and its standard error."""
     import torch
 
-    from superposition._random import torch_generator
-
-    z = torch.rand(4 * preset.n_held_out, 2, generator=torch_generator(preset.seed, "smallest network"))
+    z = torch.rand(4 * preset.n_held_out, 2, generator=_random.torch_generator(preset.seed, "smallest network"))
     with torch.no_grad():
         errors = (smallest_network()(z) - z).square().mean(1).double() / linear_loss()
     return float(errors.mean()), float(errors.std() / len(errors) ** 0.5)

@@ -1,50 +1,20 @@
 """What we study: the untied autoencoder, the linear optimum and the Persian Rug."""
 
-from superposition.models.activations import (
-    Activation,
-    GatedActivation,
-    JumpReLUActivation,
-    NoActivation,
-    ReLUActivation,
-    TopKActivation,
-    TRecActivation,
-    register_activation,
-)
-from superposition.models.autoencoder import Autoencoder
-from superposition.models.base import Model, encoder_of
-from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder
-from superposition.models.frames import projection_root, realise
-from superposition.models.hadamard import hadamard_transform
-from superposition.models.linear import LinearAutoencoder
-from superposition.models.rug import PersianRug, encoder_named
-from superposition.models.spectrum import Spectrum
-from superposition.models.storage import Loaded, load, load_with_features, register_model, save
+from pathlib import Path
+from typing import Any
 
-__all__ = [
-    "Activation",
-    "Autoencoder",
-    "DenseEncoder",
-    "Encoder",
-    "GatedActivation",
-    "JumpReLUActivation",
-    "LinearAutoencoder",
-    "Loaded",
-    "Model",
-    "NoActivation",
-    "PersianRug",
-    "ReLUActivation",
-    "RugEncoder",
-    "Spectrum",
-    "TRecActivation",
-    "TopKActivation",
-    "encoder_named",
-    "encoder_of",
-    "hadamard_transform",
-    "load",
-    "load_with_features",
-    "projection_root",
-    "realise",
-    "register_activation",
-    "register_model",
-    "save",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+# Functions and no names that load on first use: packages of this field hang `save` on every object, modules among them,
+# which would be found before `__getattr__` is asked.
+def save(model: Any, folder: str | Path, *, features: Any = None, overwrite: bool = False) -> Path:
+    """Saves a model as config.json and model.safetensors in a folder; see `superposition.models.storage.save`."""
+    return __getattr__("storage").save(model, folder, features=features, overwrite=overwrite)
+
+
+def load(folder: str | Path) -> Any:
+    """Returns the model saved in a folder, on the CPU; see `superposition.models.storage.load`."""
+    return __getattr__("storage").load(folder)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from superposition import _checks, _files
+from superposition import _checks, _files, compression, theory
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.sweeps.cell import Cell, Row, Workplace
@@ -85,15 +85,12 @@ class LearnedCell(Cell):
 
     def row(self, place: Workplace) -> Row:
         """Trains the networks, measures each, and reads what they are where two dimensions go into one."""
-        from superposition import theory
-        from superposition.compression import Learning, inspect, learn
-
-        found = learn(
+        found = compression.learn(
             SparseFeatures(self.n_features, self.probability),
             (self.n_features, *_widths("encoder", self.encoder), self.n_hidden),
             (self.n_hidden, *_widths("decoder", self.decoder), self.n_features),
             n_runs=self.n_runs,
-            learning=Learning(self.n_steps, learning_rate=self.learning_rate, n_held_out=self.n_held_out),
+            learning=compression.Learning(self.n_steps, learning_rate=self.learning_rate, n_held_out=self.n_held_out),
             seed=self.seed,
             report=place.report,
         )
@@ -107,7 +104,7 @@ class LearnedCell(Cell):
         }
         if (self.n_features, self.n_hidden) != (2, 1):
             return row
-        read = inspect(network)
+        read = compression.inspect(network)
         _write(place, _RUNS, _runs(found))
         _write(place, _CURVE, dict(zip("xy", read.decoder.values.T, strict=True)))
         return {**row, "kind": read.kind, "levels": read.levels}
@@ -164,13 +161,13 @@ class RefinedCell(Cell):
 
     def row(self, place: Workplace) -> Row:
         """Builds the network, trains it and reads what it is then."""
-        from superposition.compression import Learning, QuantizedPair, inspect, learn_from
-
-        scheme = QuantizedPair(self.levels, self.ramp, "segment", "guarded")
+        scheme = compression.QuantizedPair(self.levels, self.ramp, "segment", "guarded")
         network = scheme.to_network("minimal")
-        learning = Learning(self.n_steps, learning_rate=self.learning_rate, n_held_out=self.n_held_out)
-        found = learn_from([network], SparseFeatures(2, 1.0), learning=learning, seed=self.seed, report=place.report)
-        read = inspect(found.stack.network(0))
+        learning = compression.Learning(self.n_steps, learning_rate=self.learning_rate, n_held_out=self.n_held_out)
+        found = compression.learn_from(
+            [network], SparseFeatures(2, 1.0), learning=learning, seed=self.seed, report=place.report
+        )
+        read = compression.inspect(found.stack.network(0))
         return {
             "neurons": network.n_neurons,
             "built_loss": scheme.expected_loss(),
@@ -196,9 +193,7 @@ def stored_curve(stored: StoredCell) -> "pa.Table":
 
 
 def _runs(found: "Learned") -> dict[str, Any]:
-    from superposition.compression import inspect
-
-    read = [inspect(found.stack.network(run)) for run in range(len(found.losses))]
+    read = [compression.inspect(found.stack.network(run)) for run in range(len(found.losses))]
     return {
         "loss": [loss.value for loss in found.losses],
         "standard_error": [loss.standard_error for loss in found.losses],

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from math import inf, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final, get_args
 
-from superposition import _checks, _files
+from superposition import _checks, _files, decoders, features, models, training
 from superposition._names import DecoderName, EncoderName
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
@@ -78,21 +78,18 @@ class DecoderCell(Cell):
 
     def row(self, place: Workplace) -> Row:  # noqa: ARG002  (decoders compute on the processor)
         """Fits the decoder and measures it."""
-        from superposition.decoders import compare_decoders, decoder_named, fit_decoder
-        from superposition.models import encoder_named
-
-        encoder = encoder_named(self.encoder, self.n_features, self.n_hidden, seed=self.seed)
+        encoder = models.encoder_named(self.encoder, self.n_features, self.n_hidden, seed=self.seed)
         features, noise = SparseFeatures(self.n_features, self.probability), self.noise**2
         k = min(self.n_hidden, max(1, round(self.probability * self.n_features)))
-        decoder = fit_decoder(
-            decoder_named(self.decoder, k, noise_variance=noise),
+        decoder = decoders.fit_decoder(
+            decoders.decoder_named(self.decoder, k, noise_variance=noise),
             encoder,
             features,
             noise_variance=noise,
             n_samples=self.n_calibration,
             seed=self.seed,
         )
-        (found,) = compare_decoders(
+        (found,) = decoders.compare_decoders(
             encoder, features, [decoder], self.n_samples, noise_variance=noise, seconds=inf, seed=self.seed + 1
         )
         return {
@@ -178,13 +175,10 @@ class RecoveryCell(BatchCell):
 
     def row(self, place: Workplace) -> Row:
         """Decodes random sparse features and counts."""
-        from superposition.decoders import decoder_named
-        from superposition.features.exactly_sparse import sparse_vectors
-
         encoder = self._encoder(place)
-        x = sparse_vectors(self.n_features, self.k, self.n_samples, seed=self.seed + self.k)
-        features = SparseFeatures(self.n_features, self.k / self.n_features)
-        decoded = decoder_named(self.decoder, self.k)(encoder.encode(x), encoder, features)
+        x = features.sparse_vectors(self.n_features, self.k, self.n_samples, seed=self.seed + self.k)
+        seen = SparseFeatures(self.n_features, self.k / self.n_features)
+        decoded = decoders.decoder_named(self.decoder, self.k)(encoder.encode(x), encoder, seen)
         is_right = (decoded.features - x).abs().amax(dim=1) < self.tolerance
         share = float(is_right.double().mean())
         error = sqrt(share * (1 - share) / self.n_samples)
@@ -194,23 +188,18 @@ class RecoveryCell(BatchCell):
         }
 
     def _encoder(self, place: Workplace) -> "Encoder":
-        from superposition.models import DenseEncoder, encoder_named
-
         if self.encoder != "trained":
-            return encoder_named(self.encoder, self.n_features, self.n_hidden, seed=self.seed)
+            return models.encoder_named(self.encoder, self.n_features, self.n_hidden, seed=self.seed)
         path = place.folder / _WEIGHTS
         if not path.exists():
-            return DenseEncoder(self._trained(place))
-        return DenseEncoder(_files.read_tensors(path, "encoder")[0]["W_enc"])
+            return models.DenseEncoder(self._trained(place))
+        return models.DenseEncoder(_files.read_tensors(path, "encoder")[0]["W_enc"])
 
     def _trained(self, place: Workplace) -> Any:
-        from superposition.models import Autoencoder
-        from superposition.training import TrainingConfig, train
-
-        model = Autoencoder(self.n_features, self.n_hidden, seed=self.seed)
-        config = TrainingConfig(n_steps=_STEPS, batch_size=_BATCH)
+        model = models.Autoencoder(self.n_features, self.n_hidden, seed=self.seed)
+        config = training.TrainingConfig(n_steps=_STEPS, batch_size=_BATCH)
         features = SparseFeatures(self.n_features, self.trained_at)
-        train(model, features, config, seed=self.seed, progress=place.report, n_held_out=1)
+        training.train(model, features, config, seed=self.seed, progress=place.report, n_held_out=1)
         return model.W_enc.detach().contiguous()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, final
 
-from superposition import _checks
+from superposition import _checks, diagnostics, models, theory
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.sweeps.cell import Cell, Row, Workplace
@@ -61,17 +61,13 @@ class RugCell(Cell):
 
     def row(self, place: Workplace) -> Row:
         """Fits the rug and measures it; bounds are those at the least noise, from the lowest to the highest."""
-        from superposition import theory
-        from superposition.diagnostics import held_out_loss
-        from superposition.models import PersianRug
-
         p, ratio = self.probability, self.n_hidden / self.n_features
         features = SparseFeatures(self.n_features, p)
-        rug = PersianRug.fit(features, self.n_hidden, seed=self.seed).to(place.device)
+        rug = models.PersianRug.fit(features, self.n_hidden, seed=self.seed).to(place.device)
         best, bounds = theory.symmetric_optimum(ratio, p), theory.loss_bounds(ratio, p)
         return {
             "ratio": ratio,
-            "loss": held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed),
+            "loss": diagnostics.held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed),
             "mean_field_loss": best.loss,
             "linear_loss": theory.linear_loss(ratio, p),
             "lower_bound": bounds.lower,

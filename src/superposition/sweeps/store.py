@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from superposition import _files
+from superposition import _files, sweeps
 from superposition.estimate import Estimate
 from superposition.sweeps import records
 from superposition.sweeps.cell import Cell
@@ -119,8 +119,6 @@ class Store:
         Raises:
             ValueError: A cell is not stored, or a record is damaged or lacks columns that its cell declares.
         """
-        from superposition.sweeps.arrow import as_table
-
         cells = list({cell.key: cell for cell in cells}.values())
         self.check_format()
         if missing := self.missing(cells):
@@ -133,7 +131,7 @@ class Store:
             record = self.read(cell.measure, cell.key)
             rows.append(records.flat(records.typed(record, type(cell), self.folder(cell))))
             kinds |= flat_columns(cell.columns)
-        return as_table(rows, kinds)
+        return sweeps.arrow.as_table(rows, kinds)
 
     def read(self, measure: str, key: str) -> dict[str, Any]:
         """Returns the record of a stored cell by its key; raises ValueError if it is damaged or another cell's."""

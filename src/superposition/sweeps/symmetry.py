@@ -1,30 +1,32 @@
 """The symmetry columns of a trained model, and the statistics of each feature behind them."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from superposition import _files
+from superposition import _files, diagnostics
 from superposition._checks import FloatArray
-from superposition.diagnostics import Spread, interference, symmetry
 from superposition.features import SparseFeatures
-from superposition.models import Model
 from superposition.sweeps.cell import Row, Value
+
+if TYPE_CHECKING:
+    from superposition.diagnostics import Spread
+    from superposition.models import Model
 
 STATISTICS = "features.safetensors"
 NAMES = ("diagonal", "bias", "noise_mean", "noise_variance")
 
 
-def measure_symmetry(model: Model, features: SparseFeatures, folder: Path) -> Row:
+def measure_symmetry(model: "Model", features: SparseFeatures, folder: Path) -> Row:
     """Returns Δ (mean square), Δ₂ (extent) and mean of each statistic, Λ, and what W is made of.
 
     The statistics of each feature are written to `folder` as tensors diagonal, bias, noise_mean and noise_variance;
     those of the interference are NaN for dead features. Standard errors of Δ take features as independent.
     """
-    found, noise = symmetry(model, features), interference(model, features)
+    found, noise = diagnostics.symmetry(model, features), diagnostics.interference(model, features)
     bias = model.bias_vector().cpu().double().numpy()
-    parts: dict[str, tuple[Spread, FloatArray]] = {
+    parts: dict[str, tuple["Spread", FloatArray]] = {
         "diagonal": (found.diagonal, noise.diagonal),
         "bias": (found.bias, bias),
         "noise_mean": (found.noise_mean, noise.mean),
@@ -37,6 +39,8 @@ def measure_symmetry(model: Model, features: SparseFeatures, folder: Path) -> Ro
         columns[f"{name}_mean_square_standard_error"] = _error_of_mean_square(values[~np.isnan(values)])
         columns[f"{name}_root_mean_square"] = spread.root_mean_square
         columns[f"{name}_extent"] = spread.extent
+    import torch
+
     tensors = {name: torch.from_numpy(np.array(values)) for name, (_, values) in parts.items()}
     _files.write_tensors(folder / STATISTICS, tensors)
     return {

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import numpy as np
 
-from superposition import _checks, _files
+from superposition import _checks, _files, models, theory, training
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.sweeps.cell import BatchCell, Row, Workplace
 from superposition.sweeps.store import Store, StoredCell
+from superposition.sweeps.symmetry import measure_symmetry
 
 if TYPE_CHECKING:
     from superposition.models import Activation, Autoencoder
@@ -132,20 +133,16 @@ class TrainedCell(BatchCell):
 
     def model(self) -> "Autoencoder":
         """Returns the model before training."""
-        from superposition.models import Autoencoder
-
         activation = None if self.activation == "relu" else self._activation()
-        return Autoencoder(
+        return models.Autoencoder(
             self.n_features, self.n_hidden, seed=self.seed, initialization=self._start(), activation=activation
         )
 
     def config(self) -> "TrainingConfig":
         """Returns the training configuration."""
-        from superposition.training import TrainingConfig
-
         names = ("n_steps", "batch_size", "learning_rate", "rate_cap", "stop_window", "precision")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return TrainingConfig.named(self.protocol).replace(**given)
+        return training.TrainingConfig.named(self.protocol).replace(**given)
 
     def batch(self) -> Hashable | None:
         """Returns the cell but for its width; None for a model that fills a processor or has no step of its own."""
@@ -155,14 +152,11 @@ class TrainedCell(BatchCell):
     @classmethod
     def prepare(cls, cells: "Sequence[TrainedCell]", places: Sequence[Workplace], shared: Workplace) -> None:
         """Trains models on the same batches; what was interrupted goes on from its checkpoint."""
-        from superposition.training import train_many
-        from superposition.training.storage import RECORD, open_folder, save_run
-
         folders = [place.folder / RUN for place in places]
-        if all((folder / RECORD).exists() for folder in folders):
+        if all((folder / training.storage.RECORD).exists() for folder in folders):
             return
         first = cells[0]
-        runs = train_many(
+        runs = training.train_many(
             [cell.model().to(shared.device) for cell in cells],
             first.features(),
             first.config(),
@@ -172,19 +166,16 @@ class TrainedCell(BatchCell):
             n_held_out=first.n_held_out,
         )
         for folder, run in zip(folders, runs, strict=True):
-            if not (folder / RECORD).exists():
+            if not (folder / training.storage.RECORD).exists():
                 # What a run that was killed here had written; this folder is of nobody else.
                 shutil.rmtree(folder, ignore_errors=True)
-                save_run(run, open_folder(folder, resume=False))
+                training.storage.save_run(run, training.storage.open_folder(folder, resume=False))
 
     def row(self, place: Workplace) -> Row:
         """Trains, unless that was done together with others, and measures."""
-        from superposition.training import train
-        from superposition.training.storage import RECORD
-
         folder = place.folder / RUN
-        if not (folder / RECORD).exists():
-            train(
+        if not (folder / training.storage.RECORD).exists():
+            training.train(
                 self.model().to(place.device),
                 self.features(),
                 self.config(),
@@ -212,23 +203,19 @@ class TrainedCell(BatchCell):
         return _checks.one("setting", width)
 
     def _activation(self) -> "Activation":
-        from superposition.models import activations
-
         assert self.setting is not None
         match self.activation:
             case "jump-relu":
-                return activations.JumpReLUActivation(self.n_features, self.setting)
+                return models.activations.JumpReLUActivation(self.n_features, self.setting)
             case "gated":
-                return activations.GatedActivation(self.n_features, self.setting)
+                return models.activations.GatedActivation(self.n_features, self.setting)
             case "trec":
-                return activations.TRecActivation(self.setting)
+                return models.activations.TRecActivation(self.setting)
         among: Literal["sample", "batch"] = "batch" if self.activation == "batch-top-k" else "sample"
-        return activations.TopKActivation(int(self.setting), among=among)
+        return models.activations.TopKActivation(int(self.setting), among=among)
 
     def _start(self) -> Literal["tied", "linear"]:
-        from superposition.training.config import INITIALIZATION
-
-        return INITIALIZATION[self.protocol]
+        return training.config.INITIALIZATION[self.protocol]
 
 
 @dataclass(frozen=True)
@@ -246,10 +233,8 @@ class StoredRun:
     @cached_property
     def model(self) -> "Autoencoder":
         """The trained model, on the CPU; raises ValueError if it is damaged, or diverged and has none."""
-        from superposition.models import Autoencoder, load
-
         folder = self.stored.folder / RUN
-        if not isinstance(model := load(folder), Autoencoder):
+        if not isinstance(model := models.load(folder), models.Autoencoder):
             raise ValueError(f"{folder} must hold an Autoencoder, got {type(model).__name__}: remove the cell's folder")
         return model
 
@@ -270,20 +255,13 @@ def stored_run(store: Store, cell: TrainedCell) -> StoredRun:
     Raises:
         ValueError: It is not there or damaged.
     """
-    from superposition.training.storage import read_curve
-
     stored = store.get(cell)
-    return StoredRun(stored, read_curve(stored.folder / RUN))
+    return StoredRun(stored, training.storage.read_curve(stored.folder / RUN))
 
 
 def _measured(cell: TrainedCell, place: Workplace) -> Row:
     """Returns the row of a finished run."""
-    from superposition import theory
-    from superposition.models import load
-    from superposition.sweeps.symmetry import measure_symmetry
-    from superposition.training.storage import RECORD
-
-    record = _files.read_json(place.folder / RUN / RECORD, "trained model")
+    record = _files.read_json(place.folder / RUN / training.storage.RECORD, "trained model")
     features, ratio = cell.features(), cell.n_hidden / cell.n_features
     mean_field = None
     if features.is_symmetric:
@@ -300,4 +278,4 @@ def _measured(cell: TrainedCell, place: Workplace) -> Row:
     }
     if record["stopped"] == "diverged":  # there are no weights to measure
         return row
-    return {**row, **measure_symmetry(load(place.folder / RUN), features, place.folder)}
+    return {**row, **measure_symmetry(models.load(place.folder / RUN), features, place.folder)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from superposition import _checks
+from superposition import _checks, features
 from superposition._checks import FloatArray
 from superposition.features.laws.tilted import Tilted
 
@@ -78,12 +78,7 @@ class Law(abc.ABC):
         Raises:
             ValueError: An argument is of another kind, or the values are too large or small for the dtype.
         """
-        from superposition import _tensors
-        from superposition.features.source import source_of
-
-        source = source_of(generator)
-        _tensors.moderate("law", self.second_moment, _tensors.floating("dtype", dtype))
-        return self.sampled(_checks.whole_number("n", n, low=0), source, dtype)
+        return features.sampling.draw_values(self, n, generator, dtype)
 
     @abc.abstractmethod
     def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":
@@ -146,29 +141,26 @@ class Law(abc.ABC):
 
     def smoothed(self, threshold: FloatArray, width: FloatArray) -> "Smoothed":
         """Returns the Gaussian-smoothed moments with z = (u + threshold)/width, of the arguments' shape."""
-        from superposition.features.smoothing import Smoothed
 
         def moments(values: FloatArray, weights: FloatArray, *point: FloatArray) -> tuple[FloatArray, ...]:
-            part = Smoothed.by_quadrature(values, weights, *point)
+            part = features.smoothing.Smoothed.by_quadrature(values, weights, *point)
             return tuple(getattr(part, field.name) for field in dataclasses.fields(part))
 
-        return Smoothed(*self._integrated(moments, threshold, width))
+        return features.smoothing.Smoothed(*self._integrated(moments, threshold, width))
 
     def silent_second_moment(self, threshold: FloatArray, width: FloatArray) -> FloatArray:
         """Returns E u² Φ(−(u + threshold)/width), the part of E u² that falls below the threshold."""
-        from superposition.features.smoothing import silent_by_quadrature
 
         def moment(*arrays: FloatArray) -> tuple[FloatArray, ...]:
-            return (silent_by_quadrature(*arrays),)
+            return (features.smoothing.silent_by_quadrature(*arrays),)
 
         return self._integrated(moment, threshold, width)[0]
 
     def distortion(self, slope: FloatArray, offset: FloatArray, threshold: FloatArray, width: FloatArray) -> FloatArray:
         """Returns E (slope · u − offset)² Φ((u + threshold)/width), which its three terms may cancel to."""
-        from superposition.features.smoothing import distortion_by_quadrature
 
         def moment(*arrays: FloatArray) -> tuple[FloatArray, ...]:
-            return (distortion_by_quadrature(*arrays),)
+            return (features.smoothing.distortion_by_quadrature(*arrays),)
 
         return self._integrated(moment, threshold, width, slope, offset)[0]
 
@@ -184,7 +176,6 @@ class Law(abc.ABC):
         *more: FloatArray,
     ) -> tuple[FloatArray, ...]:
         """Returns function(values, weights, threshold, width, *more), few nodes where these do, in blocks."""
-        from superposition.features.smoothing import interleave
 
         def within(*point: FloatArray) -> tuple[FloatArray, ...]:
             return function(*self._nodes(-point[0], point[1]), *point)
@@ -194,7 +185,7 @@ class Law(abc.ABC):
         if wide.all() or not wide.any():
             return self._in_blocks(within, *point)
         parts = (self._in_blocks(within, *(x[mask] for x in point)) for mask in (wide, ~wide))
-        return tuple(interleave(few, many, wide) for few, many in zip(*parts, strict=True))
+        return tuple(features.smoothing.interleave(few, many, wide) for few, many in zip(*parts, strict=True))
 
     def _in_blocks(
         self,

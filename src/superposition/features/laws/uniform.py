@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 import numpy as np
 import numpy.typing as npt
 
-from superposition import _checks
+from superposition import _checks, features
 from superposition._checks import FloatArray
 from superposition.features.laws.base import Law, magnitude, parameter
 from superposition.features.laws.panels import panel_nodes
@@ -91,33 +91,31 @@ class Uniform(Law):
 
     def smoothed(self, threshold: FloatArray, width: FloatArray) -> "Smoothed":
         """Closed form where the noise is narrow, few nodes where the integrands are smooth across the law."""
-        from superposition.features.smoothing import Smoothed
-
         narrow = self._has_closed_form(threshold, width)
         if narrow.all():
-            return Smoothed.uniform(self.low, self.high, threshold, width)
+            return features.smoothing.Smoothed.uniform(self.low, self.high, threshold, width)
         if not narrow.any():
             return super().smoothed(threshold, width)
-        closed = Smoothed.uniform(self.low, self.high, threshold[narrow], width[narrow])
+        closed = features.smoothing.Smoothed.uniform(self.low, self.high, threshold[narrow], width[narrow])
         return closed.interleaved(super().smoothed(threshold[~narrow], width[~narrow]), narrow)
 
     def silent_second_moment(self, threshold: FloatArray, width: FloatArray) -> FloatArray:
         """Closed form where the noise is narrow, few nodes elsewhere."""
-        from superposition.features.smoothing import interleave, silent_uniform
-
         narrow = self._has_closed_form(threshold, width)
-        closed = silent_uniform(self.low, self.high, threshold[narrow], width[narrow])
-        return interleave(closed, super().silent_second_moment(threshold[~narrow], width[~narrow]), narrow)
+        closed = features.smoothing.silent_uniform(self.low, self.high, threshold[narrow], width[narrow])
+        return features.smoothing.interleave(
+            closed, super().silent_second_moment(threshold[~narrow], width[~narrow]), narrow
+        )
 
     def distortion(self, slope: FloatArray, offset: FloatArray, threshold: FloatArray, width: FloatArray) -> FloatArray:
         """Closed form where the noise is narrow, few nodes elsewhere."""
-        from superposition.features.smoothing import Smoothed, interleave
-
         narrow = self._has_closed_form(threshold, width)
         a, b = slope[narrow], offset[narrow]
-        closed = Smoothed.uniform(self.low, self.high, threshold[narrow], width[narrow])
+        closed = features.smoothing.Smoothed.uniform(self.low, self.high, threshold[narrow], width[narrow])
         near = a**2 * closed.active_uu - 2 * a * b * closed.active_u + b**2 * closed.active
-        return interleave(near, super().distortion(*(x[~narrow] for x in (slope, offset, threshold, width))), narrow)
+        return features.smoothing.interleave(
+            near, super().distortion(*(x[~narrow] for x in (slope, offset, threshold, width))), narrow
+        )
 
     def _has_closed_form(self, threshold: FloatArray, width: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether the closed form neither cancels (a law or threshold far from 0) nor divides by zero."""

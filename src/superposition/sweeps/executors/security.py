@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from superposition import _files
+from superposition import _files, sweeps
 
 if TYPE_CHECKING:
     from distributed import Security
@@ -103,8 +103,6 @@ def scheduler_of(*, dashboard: bool) -> Iterator[tuple[type[Any], dict[str, Any]
     import dask
     import distributed
 
-    from superposition.sweeps.executors.servers import Scheduler
-
     settings: dict[str, Any] = {
         # A worker gets its next unit when it is done with one, so that its death is not laid on a unit that waits.
         "distributed.scheduler.worker-saturation": 1.0,
@@ -112,7 +110,7 @@ def scheduler_of(*, dashboard: bool) -> Iterator[tuple[type[Any], dict[str, Any]
     options: dict[str, Any] = {"allowed_failures": _ALLOWED_FAILURES}
     if not dashboard:
         with dask.config.set(settings):
-            yield Scheduler, options
+            yield sweeps.executors.servers.Scheduler, options
         return
     settings["distributed.scheduler.http.routes"] = ["distributed.http.statics"]
     with socket.socket() as probe:

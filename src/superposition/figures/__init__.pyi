@@ -1,0 +1,5 @@
+from .base import Check as Check, Figure as Figure
+from .catalogue import FIGURES as FIGURES
+from .curves import draw_curves as draw_curves
+from .presets import PRESETS as PRESETS, Preset as Preset
+from .reproduce import CellsFailedError as CellsFailedError, MadeFigure as MadeFigure, reproduce as reproduce
