@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+import superposition as sp
 from superposition import theory
 from superposition.cli import main
 from superposition.cli.quantities import AXES, QUANTITIES, option
@@ -372,17 +373,17 @@ class TestTheory:
             np.testing.assert_allclose(columns[column], values, rtol=1e-12, err_msg=column)
 
     @pytest.mark.parametrize("name", [name for name in THEORY if name not in ("pairs", "welch")])
-    @pytest.mark.parametrize("law", ["constant", "exponential", "half-normal", "beta --law-parameters 2 5"])
+    @pytest.mark.parametrize("law", ["constant", "exponential", "half-normal", "beta:2:5"])
     def test_prints_every_quantity_of_every_law(self, capsys, name, law):
-        arguments = (*THEORY[name][0].split(), "--law", *law.split())
+        arguments = (*THEORY[name][0].split(), "--law", law)
         code, out, _ = run(capsys, "theory", "--quantity", name.split(",")[0], *arguments)
         assert code == 0
-        assert ("beta(2, 5) law" if "beta" in law else f"{law} law") in out
+        assert f"{law} law" in out
         assert "nan" not in out
 
     def test_parameters_make_another_law(self, capsys, tmp_path):
         grid = tmp_path / "grid.parquet"
-        options = ["--ratio", "0.25", "--probability", "0.045", "--law-parameters", "0.5", "2"]
+        options = ["--ratio", "0.25", "--probability", "0.045", "--law", "uniform:0.5:2"]
         assert run(capsys, "theory", *options, "--grid", str(grid))[0] == 0
         assert self.read(grid)["loss"] == theory.symmetric_optimum(0.25, 0.045, Uniform(0.5, 2.0)).loss
 
@@ -429,13 +430,16 @@ class TestTheory:
                 "--quantity welch must have the law uniform on [0, 1]",
             ),
             ("pairs --ratio 0.5 --probability 0.1 --law constant", "--quantity pairs must have the law uniform on"),
-            ("optimum --ratio 0.5 --probability 0.1 --law beta", "must be alpha and beta of --law beta, got 0 values"),
             (
-                "optimum --ratio 0.5 --probability 0.1 --law constant --law-parameters 1 2",
-                "`law_parameters` must be value of --law constant, got 2 values",
+                "optimum --ratio 0.5 --probability 0.1 --law beta",
+                "`law` beta must have alpha and beta after colons, got 'beta'",
             ),
             (
-                "optimum --ratio 0.5 --probability 0.1 --law beta --law-parameters 0 1",
+                "optimum --ratio 0.5 --probability 0.1 --law constant:1:2",
+                "`law` constant must have value after colons, got 'constant:1:2'",
+            ),
+            (
+                "optimum --ratio 0.5 --probability 0.1 --law beta:0:1",
                 "`alpha` must be in",
             ),
             (
@@ -698,3 +702,87 @@ def test_help_loads_nothing_heavy():
     )
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
+
+
+class TestFeatures:
+    """The options of all commands that say what a model sees."""
+
+    QUICK = ("--n-features", "16", "--ratio", "0.5", "--n-steps", "5", "--n-held-out", "50")
+
+    def seen(self, capsys, folder, *options):
+        assert run(capsys, "train", *self.QUICK, *options, "--out", str(folder))[0] == 0
+        return sp.models.load_with_features(folder).features
+
+    def test_words(self, capsys, tmp_path):
+        words = "--probability", "zipf:0.1:1", "--law", "half-normal:2", "--importance", "decay:0.9"
+        expected = sp.features.features_of(16, "zipf:0.1:1", "half-normal:2", "decay:0.9")
+        assert self.seen(capsys, tmp_path / "run", *words) == expected
+
+    def test_files(self, capsys, tmp_path):
+        p, importance = np.linspace(0.05, 0.2, 16), np.linspace(1, 0.5, 16)
+        np.save(tmp_path / "p.npy", p)
+        (tmp_path / "m.csv").write_text(",".join(map(repr, importance.tolist())))
+        (tmp_path / "values.txt").write_text("1 2\n2.5\n")
+        files = [f"--{name}={tmp_path / file}" for name, file in
+                 (("probability", "p.npy"), ("importance", "m.csv"), ("law", "values.txt"))]  # fmt: skip
+        expected = sp.SparseFeatures(16, p, sp.Empirical([1, 2, 2.5]), importance)
+        assert self.seen(capsys, tmp_path / "run", *files) == expected
+
+    def test_a_config_file(self, capsys, tmp_path):
+        (tmp_path / "c.toml").write_text('probability = "zipf:0.1:1"\nimportance = 2\nlaw = "exponential"\n')
+        found = self.seen(capsys, tmp_path / "run", "--config", str(tmp_path / "c.toml"))
+        assert found == sp.features.features_of(16, "zipf:0.1:1", "exponential", 2.0)
+
+    def test_unequal_features_are_held_against_the_best_allocation(self, capsys, tmp_path):
+        features = self.seen(capsys, tmp_path / "run", "--probability", "0.1", "--importance", "two-level:0.5")
+        out = run(capsys, "diagnose", str(tmp_path / "run"), "--n-held-out", "50")[1]
+        assert f"{sp.theory.allocate(features, 8).loss:.7g}" in out
+
+    def test_decode_of_any_law(self, capsys):
+        options = [
+            "--n-features",
+            "16",
+            "--ratio",
+            "0.5",
+            "--law",
+            "exponential",
+            "--n-samples",
+            "5",
+            "--decoders",
+            "relu",
+            "--probability",
+        ]
+        assert run(capsys, "decode", *options, "0.1")[0] == 0
+        assert run(capsys, "decode", *options, "zipf:0.1:1")[0] == 0
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--probability", "none.npy"), "file of probability must be in ., but none.npy is not there"),
+            (
+                ("--probability", "FOLDER/short.csv"),
+                r"`probability` must be a scalar or have shape (16,), got shape (2,)",
+            ),
+            (("--probability", "FOLDER/words.txt"), "`probability` must be numbers, but could not convert"),
+            (("--probability", "FOLDER/objects.npy"), "`probability` must be numbers, but Object arrays cannot be"),
+            (("--probability", "FOLDER/matrix.npy"), "`probability` must be a list of numbers, got shape (2, 8)"),
+            (("--probability", "zip:1"), "`probability` must be P, or zipf:MEAN:EXPONENT, got 'zip:1'"),
+            (("--probability", "0.1", "--law", "bet"), "`law` must be one of uniform, constant, exponential"),
+            (("--probability", "0.1", "--importance", "0"), "`importance` must be positive somewhere"),
+        ],
+    )
+    def test_what_says_nothing_is_refused(self, capsys, tmp_path, options, message):
+        (tmp_path / "short.csv").write_text("0.1,0.2")
+        (tmp_path / "words.txt").write_text("a b")
+        np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+        np.save(tmp_path / "matrix.npy", np.full((2, 8), 0.1))
+        options = [option.replace("FOLDER", str(tmp_path)) for option in options]
+        code, _, err = run(capsys, "train", *self.QUICK, *options)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+    def test_a_saved_model_has_its_features(self, capsys, tmp_path):
+        self.seen(capsys, tmp_path / "run", "--probability", "0.1")
+        code, _, err = run(capsys, "decode", "--model", str(tmp_path / "run"), "--law", "exponential")
+        assert code == 2
+        assert "--law and --importance must come with --probability" in err

@@ -1,5 +1,6 @@
 """Kinds of things that files name: ours, and those that users add."""
 
+from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from superposition import _checks
@@ -45,6 +46,10 @@ class Kinds(Generic[Kind]):
                 f"register_{self._what}"
             )
         return self._known[name]
+
+    def __iter__(self) -> Iterator[tuple[str, Kind]]:
+        """Yields names and classes."""
+        return iter(self._known.items())
 
     def __contains__(self, kind: object) -> bool:
         return any(kind is known for known in self._known.values())

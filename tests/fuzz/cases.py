@@ -80,9 +80,7 @@ def _for_quantity(draw: st.DrawFn, given: Given) -> Given:
     needed = {axis: given.get(axis) or [draw(_axis(axis))] for axis in quantity.needs}
     taken = {axis: value for axis, value in given.items() if axis not in AXES or axis in quantity.takes}
     if not quantity.has_law:
-        taken = {axis: value for axis, value in taken.items() if not axis.startswith("law")}
-    elif draw(st.booleans()):
-        taken.pop("law_parameters", None)
+        taken.pop("law", None)
     return {**taken, **needed, "quantity": [name]}
 
 

@@ -16,7 +16,7 @@ _CELL_VALUES: dict[str, Any] = {
     "n_hidden": st.sampled_from([1, 2, [1, 2, 3], {"linear": [1, 4], "count": 2}]),
     "ratio": st.sampled_from([0.25, 1, [0.25, 0.5], {"log": [0.25, 1.0], "count": 3}]),
     "probability": st.sampled_from(
-        [0.3, 1, [0.2, 0.5], {"log": [0.2, 0.8], "count": 2}, {"linear": [0.2, 1], "count": 2}]
+        [0.3, 1, "zipf:0.2:1", [0.2, 0.5], {"log": [0.2, 0.8], "count": 2}, {"linear": [0.2, 1], "count": 2}]
     ),
     "protocol": st.sampled_from(["default", "fast", "paper", ["default", "fast"]]),
     "n_steps": st.sampled_from([1, 2, [1, 2]]),
@@ -25,7 +25,8 @@ _CELL_VALUES: dict[str, Any] = {
     "rate_cap": st.sampled_from([0.1, 1.0]),
     "stop_window": st.sampled_from([1, 10]),
     "precision": st.sampled_from(["float32", "bfloat16"]),
-    "relative_importance": st.sampled_from([0, 0.5, 1, 1.0, [0.0, 1.0]]),
+    "law": st.sampled_from(["uniform", "half-normal", ["constant", "beta:0.5:3"]]),
+    "importance": st.sampled_from([0.5, 1, "two-level:0.5", "decay:0.9", [1.0, "two-level:0"]]),
     "n_held_out": st.sampled_from([2, 20]),
     "seed": st.sampled_from([0, 1, [0, 1]]),
 }

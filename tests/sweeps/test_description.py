@@ -91,7 +91,7 @@ def test_a_whole_number_is_a_probability_too(write):
         (
             "= 0.1",
             "= 1.5",
-            r"`cells` must describe cells that can exist, got .*must be in \[1e-15, 1\], got 1.5",
+            r"`cells` must describe cells that can exist, got .*must be in \(0, 1\], got 1.5",
         ),
         (
             "= 0.1",

@@ -27,7 +27,8 @@ from tests.sweeps.conftest import CELL
         {"n_steps": 31},
         {"n_held_out": 201},
         {"seed": 1},
-        {"relative_importance": 0.5},
+        {"law": "exponential"},
+        {"importance": "two-level:0.5"},
         {"batch_size": 512},
         {"learning_rate": 0.1},
         {"rate_cap": 0.1},
@@ -67,18 +68,51 @@ def test_the_key_is_stable():
     assert TrainedCell(128, 32, 0.045).key == "4f3bcb634045141d0e43"
 
 
+def test_keys_of_two_levels_are_those_of_their_former_field():
+    alpha = {0.5: "a34201a957f7d26a0243", 1: "0d30a18ac07709342f1f", 0: "8fdb09153a45ad345a9c"}
+    assert {a: TrainedCell(16, 4, 0.1, importance=f"two-level:{a}").key for a in alpha} == alpha
+    assert TrainedCell(16, 4, 0.1).key == alpha[1]
+
+
+def test_words_that_mean_the_same_are_one_cell():
+    one = dataclasses.replace(CELL, probability="zipf:.1:1", law="uniform:0:1")
+    assert one.key == dataclasses.replace(CELL, probability="zipf:0.1:1.0").key != CELL.key
+
+
+def test_a_table_has_columns_of_one_type_for_cells_of_any_words(store):
+    cells = (
+        CELL,
+        dataclasses.replace(CELL, probability="zipf:0.1:1", law="exponential"),
+        dataclasses.replace(CELL, importance="decay:0.9", law="beta:0.5:3"),
+    )
+    run_sweep(Sweep(cells), store)
+    table = store.table(cells)
+    assert table["probability"].to_pylist() == pytest.approx([0.1, 0.1, 0.1])
+    assert table["probabilities"].to_pylist() == [None, "zipf:0.1:1.0", None]
+    assert table["importance"].to_pylist() == ["1.0", "1.0", "decay:0.9"]
+    assert table["law"].to_pylist() == ["uniform", "exponential", "beta:0.5:3"]
+    for cell, predicted in zip(cells, table["mean_field_loss"].to_pylist(), strict=True):
+        features = cell.features()
+        expected = theory.allocate(features, 4) if cell is not CELL else theory.symmetric_optimum(1 / 4, 0.1)
+        assert predicted == expected.loss
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"n_hidden": 0}, r"`n_hidden` must be a whole number in \[1, 16\], got 0"),
         ({"n_hidden": 17}, "the bottleneck cannot be wider"),
         ({"n_features": 0}, "`n_features` must be"),
-        ({"probability": 0.0}, r"`probability` must be in \[1e-15, 1\], got 0"),
+        ({"probability": 0.0}, r"`probability` must be in \(0, 1\], got 0"),
         ({"probability": 1e-16}, r"`probability` must be in \[1e-15, 1\], got 1e-16"),
         ({"seed": -1}, "`seed` must be"),
         ({"n_held_out": 0}, "`n_held_out` must be"),
-        ({"relative_importance": -0.5}, "`relative_importance` must be"),
-        ({"relative_importance": float("nan")}, "`relative_importance` must be"),
+        ({"importance": "two-level:-0.5"}, "`importance` must have finite numbers, none below 0"),
+        ({"importance": float("nan")}, "`importance` must have finite numbers"),
+        ({"importance": "decai:0.5"}, "`importance` must be M, decay:FACTOR or two-level:ALPHA, got 'decai:0.5'"),
+        ({"probability": "zipf:0.1"}, "`probability` must be P, or zipf:MEAN:EXPONENT, got 'zipf:0.1'"),
+        ({"probability": "zipf:0.1:40"}, r"`probability` must be in \[1e-15, 1\]"),
+        ({"law": "beta"}, "`law` beta must have alpha and beta after colons, got 'beta'"),
         ({"batch_size": 0}, "`batch_size` must be"),
         ({"learning_rate": 0.0}, "`learning_rate` must be"),
         ({"activation": "top-k"}, "`setting` must be given for top-k: its k"),
@@ -93,7 +127,7 @@ def test_a_model_that_cannot_exist_is_refused(change, message):
 
 
 def test_optional_fields_reach_features_and_configuration():
-    cell = dataclasses.replace(CELL, relative_importance=0.5, batch_size=64, learning_rate=0.1, rate_cap=0.3)
+    cell = dataclasses.replace(CELL, importance="two-level:0.5", batch_size=64, learning_rate=0.1, rate_cap=0.3)
     assert cell.features() == SparseFeatures(16, 0.1, importance=np.repeat([1.0, 0.5], 8))
     assert cell.config() == TrainingConfig(n_steps=30, batch_size=64, learning_rate=0.1, rate_cap=0.3)
     assert dataclasses.replace(CELL, protocol="paper", stop_window=10).config() == TrainingConfig.paper().replace(
@@ -142,7 +176,7 @@ def test_work_that_was_begun_otherwise_is_swept_once_its_cell_is_stored(store, c
 
 
 def test_a_cell_of_unequal_importance_is_held_against_the_best_allocation(store, complete):
-    cell = dataclasses.replace(CELL, relative_importance=0.5)
+    cell = dataclasses.replace(CELL, importance="two-level:0.5")
     complete(store, cell)
     assert store.get(cell).row["mean_field_loss"] == theory.allocate(cell.features(), 4).loss
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 import superposition as sp
+from superposition.cli.features import Importance, LawWord, Probability, features_of
 
 if TYPE_CHECKING:
     from superposition.features import SparseFeatures
     from superposition.sweeps import Credentials, Executor
 
-Share = Annotated[float, tyro.conf.arg(metavar="(0,1]")]
 OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="(0,1]")]
 Shares = Annotated[tuple[float, ...], tyro.conf.arg(metavar="(0,1] ...")]
 Count = Annotated[int, tyro.conf.arg(metavar="N")]
@@ -124,8 +124,13 @@ class Sized(OfOneWidth):
 
     n_features: Count
     """Number of features, ≥ 1."""
-    probability: Share
-    """Probability that a feature is active."""
+    probability: Probability
+    """Probability that a feature is active: one for all; p_i ∝ i^−EXPONENT of a mean; or one a feature, a file."""
+    law: LawWord = "uniform"
+    """Law of active values: uniform[:LOW:HIGH], constant[:X], exponential[:SCALE], half-normal[:SCALE], beta:A:B,
+    empirical:X:…, or a file of values (.npy, .csv or .txt, as all files here)."""
+    importance: Importance = 1.0
+    """What a feature's squared error counts: one for all; FACTOR^i, i ≥ 0; ALPHA in the second half; or a file."""
 
     def width(self) -> int:
         """Returns n_hidden from whichever option was given."""
@@ -133,4 +138,4 @@ class Sized(OfOneWidth):
 
     def features(self) -> "SparseFeatures":
         """Returns the features."""
-        return sp.SparseFeatures(self.n_features, self.probability)
+        return features_of(self.n_features, self.probability, self.law, self.importance)

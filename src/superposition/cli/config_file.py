@@ -1,7 +1,6 @@
 """Options of a command from a TOML file."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -10,26 +9,11 @@ import tyro
 
 from superposition._toml import Place, check_names, read_toml, validated
 from superposition.cli.command import Command
+from superposition.cli.paths import home_expanded
 from superposition.cli.quantities import option
 
 # Options of which one is meant: one on the command line takes the place of another in the file.
 _ALTERNATIVES = (("ratio", "n_hidden"), ("workers", "scheduler", "scheduler_file", "slurm"))
-
-
-def home_expanded(path: str) -> Path:
-    """Returns a path as a shell understands it: ~ is the home of the user, ~name that of another; ./~ is a name.
-
-    Raises:
-        ValueError: It is empty, as that of a variable that was not set, or no text, of which some libraries open no
-            file.
-    """
-    if not path:
-        raise ValueError("a path must have at least one character, got none")
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"a path must be text in UTF-8, got {path}: choose another name") from None
-    return Path(os.path.expanduser(path))  # noqa: PTH111  (a Path has forgotten the ./ of ./~, and raises for no user)
 
 
 def config_path(arguments: Sequence[str]) -> Path | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from superposition import _resources
 
 if TYPE_CHECKING:
+    from superposition.features import SparseFeatures
     from superposition.sweeps import Cell
     from superposition.training import TrainingConfig
 
@@ -71,6 +72,11 @@ def of_training(n_features: int, n_hidden: int, probability: float, config: "Tra
     return Cost(n_bytes + held_out, float(least) * batch * n * m + 2.0 * n_held_out * n * m + 3 * n * n * m)
 
 
+def density(features: "SparseFeatures") -> float:
+    """Returns the share of entries that are active."""
+    return float(features.per_feature(features.probability).mean())
+
+
 def of_diagnosis(n_features: int, n_hidden: int, n_held_out: int) -> Cost:
     """Returns the cost of measuring a model that is in memory already."""
     n, m = float(n_features), float(n_hidden)
@@ -121,7 +127,7 @@ def of_table(rows: int, n_features: int = 0) -> Cost:
 
 
 def _of_trained(cell: Any) -> Cost:
-    return of_training(cell.n_features, cell.n_hidden, cell.probability, cell.config(), cell.n_held_out)
+    return of_training(cell.n_features, cell.n_hidden, cell.mean_probability, cell.config(), cell.n_held_out)
 
 
 def _of_rug(cell: Any) -> Cost:

@@ -10,8 +10,9 @@ import tyro
 import superposition as sp
 from superposition._names import DecoderName, EncoderName
 from superposition.cli import costs
-from superposition.cli.command import Command, Count, OfOneWidth, OptionalCount, OptionalShare
+from superposition.cli.command import Command, Count, OfOneWidth, OptionalCount
 from superposition.cli.exit_codes import FAILED
+from superposition.cli.features import Importance, LawWord, OptionalProbability, features_of
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
@@ -50,8 +51,13 @@ class Decode(OfOneWidth):
     matrix."""
     model: Path | None = None
     """Folder of a saved model: its encoder is taken, its own decoder compared too."""
-    probability: OptionalShare = None
-    """Probability that a feature is active; with --model, the features that were saved with it if not given."""
+    probability: OptionalProbability = None
+    """Probability that a feature is active: one for all; p_i ∝ i^−EXPONENT of a mean; or one a feature, a file. With
+    --model, the features that were saved with it if not given."""
+    law: LawWord = "uniform"
+    """Law of active values, as for `superposition train`."""
+    importance: Importance = 1.0
+    """What a feature's squared error counts, as for `superposition train`."""
     decoders: Annotated[tuple[DecoderName, ...], tyro.conf.arg(metavar="NAME ...")] = _DEFAULT
     """Which decoders."""
     noise: float = 0.0
@@ -114,7 +120,7 @@ class Decode(OfOneWidth):
             raise ValueError("--n-features must be given, or --model, which has it")
         if self.probability is None:
             raise ValueError("--probability must be given, or --model, which has it")
-        features = sp.SparseFeatures(self.n_features, self.probability)
+        features = features_of(self.n_features, self.probability, self.law, self.importance)
         n_features, width = self.n_features, self.width_of(self.n_features)
         self._refuse_absurd(n_features, width, is_dense=self.encoder != "rug")
         return sp.models.encoder_named(self.encoder, n_features, width, seed=self.seed), features
@@ -139,7 +145,9 @@ class Decode(OfOneWidth):
                 f"{model.n_features} and {model.n_hidden} in {folder}"
             )
         if self.probability is not None:
-            return model, sp.SparseFeatures(model.n_features, self.probability)
+            return model, features_of(model.n_features, self.probability, self.law, self.importance)
+        if (self.law, self.importance) != ("uniform", 1.0):
+            raise ValueError("--law and --importance must come with --probability: else features are those of --model")
         if loaded.features is None:
             raise ValueError(f"--probability must be given for {folder}, which was saved without its features")
         return model, loaded.features

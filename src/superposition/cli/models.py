@@ -68,10 +68,12 @@ class Train(Sized):
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
         sp._checks.whole_number("n_held_out", self.n_held_out)
         wanted = sp._devices.device_of(self.device)
-        cost = costs.of_training(self.n_features, self.width(), self.probability, config, self.n_held_out)
+        features = self.features()
+        cost = costs.of_training(self.n_features, self.width(), costs.density(features), config, self.n_held_out)
         cost.refuse(force=self.force, device=self.device)
         # The summary shows it: what it refuses is refused before the work.
-        sp.theory.symmetric_optimum(self.width() / self.n_features, self.probability)
+        if features.is_symmetric:
+            sp.theory.symmetric_optimum(self.width() / self.n_features, features.probability, features.law)
         with sp.training.ranks.launched(wanted) as device:
             return self._train(config, device, speaks=sp.training.ranks.Ranks.current(device).is_first)
 
@@ -130,7 +132,7 @@ class Rug(Sized):
                 rug = sp.fit_rug(features, n_hidden, seed=self.seed, report=display.task("stochastic fits")).rug
         loss = sp.held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed + 1)
         ratio = n_hidden / self.n_features
-        best = sp.theory.symmetric_optimum(ratio, self.probability)
+        best = sp.theory.symmetric_optimum(ratio, features.probability, features.law)
         bias = float(rug.bias + rug.scale * rug.interference_mean(features))
         table = new_table(
             "",
@@ -141,7 +143,7 @@ class Rug(Sized):
         table.add_row("held-out loss", str(loss), f"{best.loss:.7g}")
         table.add_row("scale a", f"{float(rug.scale):.5f}", f"{best.scale:.5f}")
         table.add_row("bias b, mean of ν absorbed", f"{bias:.5f}", f"{best.bias:.5f}")
-        table.add_row("linear optimum", "", f"{sp.theory.linear_loss(ratio, self.probability):.7g}")
+        table.add_row("linear optimum", "", f"{sp.theory.weighted_linear_loss(features, n_hidden):.7g}")
         show(table)
         if self.out is not None:
             say(f"saved in {sp.save(rug, self.out, features=features)}")

@@ -10,9 +10,10 @@ import tyro
 
 from superposition.cli.command import Command
 from superposition.cli.compression import Compress
-from superposition.cli.config_file import config_path, from_file, home_expanded
+from superposition.cli.config_file import config_path, from_file
 from superposition.cli.decoders import Decode, Sensing
 from superposition.cli.models import Diagnose, Rug, Train
+from superposition.cli.paths import home_expanded
 from superposition.cli.reproduce import Reproduce
 from superposition.cli.sweep import Query, Sweep
 from superposition.cli.theory import Theory

@@ -28,6 +28,8 @@ def loss_table(loss: str, features: "SparseFeatures", n_hidden: int, kind: str) 
             "mean-field prediction",
             f"{sp.theory.symmetric_optimum(ratio, features.probability, features.law).loss:.7g}",
         )
+    elif features.per_feature(features.probability).max() < 1:
+        table.add_row("mean field, best allocation", f"{sp.theory.allocate(features, n_hidden).loss:.7g}")
     table.add_row("linear optimum", f"{sp.theory.weighted_linear_loss(features, n_hidden):.7g}")
     table.add_row("constant prediction", f"{sp.theory.weighted_linear_loss(features, 0):.7g}")
     return table

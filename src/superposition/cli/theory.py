@@ -1,12 +1,11 @@
 """The command that prints, stores and draws the closed forms."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, final
+from typing import TYPE_CHECKING, Annotated, Any, final
 
 import tyro
 
@@ -14,6 +13,7 @@ import superposition as sp
 from superposition._text import say
 from superposition.cli import costs
 from superposition.cli.command import Costly, Shares
+from superposition.cli.features import LawWord, law_of
 from superposition.cli.quantities import AXES, QUANTITIES, Columns, Quantity, described, option
 from superposition.cli.tables import new_table, show
 
@@ -57,10 +57,9 @@ class Theory(Costly):
     """Numbers of features, ≥ 1; for allocate, one multiple of the number of classes."""
     n_hidden: Counts = ()
     """Numbers of hidden dimensions, in [1, n_features]; for allocate, one, or --ratio."""
-    law: Literal["uniform", "constant", "exponential", "half-normal", "beta"] = "uniform"
-    """Law of active values: uniform on [0, 1], constantly 1, exponential of mean 1, |N(0, 1)|, beta on [0, 1]."""
-    law_parameters: Numbers = ()
-    """Other parameters of the law: low high; value; scale; scale; alpha beta, which beta needs."""
+    law: LawWord = "uniform"
+    """Law of active values: uniform[:LOW:HIGH], constant[:X], exponential[:SCALE], half-normal[:SCALE], beta:A:B,
+    empirical:X:…, or a file of values (.npy, .csv or .txt)."""
     grid: Path | None = None
     """Parquet file to write the table to; an existing one is not overwritten."""
     plot: Path | None = None
@@ -80,7 +79,7 @@ class Theory(Costly):
         rows = prod(len(values) for values in given.values())
         costs.of_table(rows, max(self.n_features, default=0)).refuse(force=self.force)
         columns, x = quantity.table(given, law)
-        _print(columns, quantity.title + self._law_name(quantity))
+        _print(columns, quantity.title + (f", {self.law} law" if quantity.has_law else ""))
         if self.grid is not None:
             _write(columns, self.grid)
         if self.plot is not None:
@@ -101,22 +100,10 @@ class Theory(Costly):
         return {name: getattr(self, name) for name in quantity.takes if name in given}
 
     def _law(self, quantity: Quantity) -> "Law":
-        kind = getattr(sp, self.law.title().replace("-", ""))  # half-normal is HalfNormal
-        try:
-            law: Law = kind(*self.law_parameters)
-        except TypeError:
-            names = " and ".join(field.name for field in dataclasses.fields(kind))
-            got = len(self.law_parameters)
-            raise ValueError(f"`law_parameters` must be {names} of --law {self.law}, got {got} values") from None
+        law = law_of(self.law)
         if not quantity.has_law and law != sp.Uniform():
             raise ValueError(f"--quantity {self.quantity} must have the law uniform on [0, 1], got {law}")
         return law
-
-    def _law_name(self, quantity: Quantity) -> str:
-        if not quantity.has_law:
-            return ""
-        parameters = ", ".join(f"{value:g}" for value in self.law_parameters)
-        return f", {self.law}{parameters and f'({parameters})'} law"
 
 
 def _print(columns: Columns, title: str) -> None:

@@ -11,3 +11,4 @@ from .laws import (
     register_law as register_law,
 )
 from .sparse import SparseFeatures as SparseFeatures
+from .words import features_of as features_of, law_of as law_of

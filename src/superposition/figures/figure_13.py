@@ -9,7 +9,7 @@ from superposition import theory
 from superposition._checks import FloatArray
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, provenance
-from superposition.figures.groups import GROUPS, group_columns
+from superposition.figures.groups import GROUPS, alpha_of, group_columns
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
 
@@ -52,7 +52,7 @@ class Figure13(Figure):
                 "n_features": np.full(n, n),
                 "n_hidden": np.full(n, cell.n_hidden),
                 "probability": np.full(n, cell.probability),
-                "alpha": np.full(n, cell.relative_importance),
+                "alpha": np.full(n, alpha_of(cell)),
                 "protocol": [cell.protocol] * n,
                 **{name: [value] * n for name, value in provenance(stored.row).items()},
             }

@@ -8,7 +8,7 @@ import pyarrow as pa
 from superposition import theory
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, provenance, rows
-from superposition.figures.groups import GROUPS, group_columns
+from superposition.figures.groups import GROUPS, alpha_of, group_columns
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
 
@@ -126,7 +126,7 @@ def _row(source: str, cell: TrainedCell, group: str, diagonal: np.ndarray, noise
     """Returns the means over a group's features, with their standard errors; features without ν are left out."""
     record: dict[str, Any] = {
         "source": source,
-        "alpha": cell.relative_importance,
+        "alpha": alpha_of(cell),
         "group": group,
         "n_features": cell.n_features,
         "n_hidden": cell.n_hidden,

@@ -4,10 +4,15 @@ import numpy as np
 import torch
 
 from superposition import _files
-from superposition.sweeps import StoredCell
+from superposition.sweeps import StoredCell, TrainedCell
 from superposition.sweeps.symmetry import NAMES, STATISTICS
 
 GROUPS = ("more", "less")
+
+
+def alpha_of(cell: TrainedCell) -> float:
+    """Returns what the less important half counts, as a share of the other."""
+    return float(cell.features().per_feature(cell.features().importance)[-1])
 
 
 def group_columns(stored: StoredCell) -> dict[str, list[str] | np.ndarray]:

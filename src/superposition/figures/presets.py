@@ -97,7 +97,7 @@ class Importances:
             protocol=self.protocol,
             n_steps=self.n_steps,
             seed=seed,
-            relative_importance=alpha,
+            importance=f"two-level:{alpha}",
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             precision=self.precision,

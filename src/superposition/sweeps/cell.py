@@ -47,9 +47,9 @@ class Cell(abc.ABC):
     columns: ClassVar[Mapping[str, type]]
     headline: ClassVar[tuple[str, ...]]
 
-    @abc.abstractmethod
     def content(self) -> dict[str, Any]:
-        """Returns all that decides the row, as plain data; mostly the fields."""
+        """Returns all that decides the row, as plain data: the fields, if a measure does not say otherwise."""
+        return asdict(self)  # type: ignore[call-overload,no-any-return]
 
     @abc.abstractmethod
     def row(self, place: Workplace) -> Row:
@@ -63,6 +63,11 @@ class Cell(abc.ABC):
     def fields(self) -> dict[str, Any]:
         """Returns the fields, the first columns of the table."""
         return asdict(self)  # type: ignore[call-overload,no-any-return]
+
+    def _settle(self, **plain: Value) -> None:
+        """Sets fields to their checked values, as plain data, when the cell is made."""
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
 
 class BatchCell(Cell):

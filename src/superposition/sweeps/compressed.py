@@ -1,7 +1,7 @@
 """Nonlinear compression: the cell of networks that are learned, and that of a constructed one that is trained on."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -64,24 +64,18 @@ class LearnedCell(Cell):
     def __post_init__(self) -> None:
         n = _checks.whole_number("n_features", self.n_features)
         rate = _checks.in_interval("learning_rate", self.learning_rate, 0, np.inf, open_low=True, open_high=True)
-        plain = {
-            "n_features": n,
-            "n_hidden": _checks.hidden_width(self.n_hidden, n),
-            "probability": _checks.one("probability", _checks.probability(self.probability)),
-            "n_runs": _checks.whole_number("n_runs", self.n_runs),
-            "n_steps": _checks.whole_number("n_steps", self.n_steps),
-            "learning_rate": _checks.one("learning_rate", rate),
-            "n_held_out": _checks.whole_number("n_held_out", self.n_held_out, low=2),
-            "seed": _checks.seed(self.seed),
-        }
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
+        self._settle(
+            n_features=n,
+            n_hidden=_checks.hidden_width(self.n_hidden, n),
+            probability=_checks.one("probability", _checks.probability(self.probability)),
+            n_runs=_checks.whole_number("n_runs", self.n_runs),
+            n_steps=_checks.whole_number("n_steps", self.n_steps),
+            learning_rate=_checks.one("learning_rate", rate),
+            n_held_out=_checks.whole_number("n_held_out", self.n_held_out, low=2),
+            seed=_checks.seed(self.seed),
+        )
         for name in ("encoder", "decoder"):
             _widths(name, getattr(self, name))
-
-    def content(self) -> dict[str, Any]:
-        """Returns the fields."""
-        return asdict(self)
 
     def row(self, place: Workplace) -> Row:
         """Trains the networks, measures each, and reads what they are where two dimensions go into one."""
@@ -144,20 +138,14 @@ class RefinedCell(Cell):
     def __post_init__(self) -> None:
         rate = _checks.in_interval("learning_rate", self.learning_rate, 0, np.inf, open_low=True, open_high=True)
         ramp = _checks.in_interval("ramp", self.ramp, 0, 1, open_low=True, open_high=True)
-        plain = {
-            "levels": _checks.whole_number("levels", self.levels),
-            "ramp": _checks.one("ramp", ramp),
-            "n_steps": _checks.whole_number("n_steps", self.n_steps),
-            "learning_rate": _checks.one("learning_rate", rate),
-            "n_held_out": _checks.whole_number("n_held_out", self.n_held_out, low=2),
-            "seed": _checks.seed(self.seed),
-        }
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
-
-    def content(self) -> dict[str, Any]:
-        """Returns the fields."""
-        return asdict(self)
+        self._settle(
+            levels=_checks.whole_number("levels", self.levels),
+            ramp=_checks.one("ramp", ramp),
+            n_steps=_checks.whole_number("n_steps", self.n_steps),
+            learning_rate=_checks.one("learning_rate", rate),
+            n_held_out=_checks.whole_number("n_held_out", self.n_held_out, low=2),
+            seed=_checks.seed(self.seed),
+        )
 
     def row(self, place: Workplace) -> Row:
         """Builds the network, trains it and reads what it is then."""

@@ -1,7 +1,7 @@
 """Decoders: the cell that measures one on one encoder, and the cell of exact recovery."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import inf, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final, get_args
 
@@ -9,7 +9,8 @@ from superposition import _checks, _files, decoders, features, models, training
 from superposition._names import DecoderName, EncoderName
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
-from superposition.sweeps.cell import BatchCell, Cell, Row, Workplace
+from superposition.sweeps.cell import BatchCell, Row, Workplace
+from superposition.sweeps.described import DescribedCell
 
 if TYPE_CHECKING:
     from superposition.models import Encoder
@@ -20,19 +21,21 @@ _STEPS, _BATCH, _WEIGHTS = 250, 256, "encoder.safetensors"
 
 @final
 @dataclass(frozen=True)
-class DecoderCell(Cell):
+class DecoderCell(DescribedCell):
     """One decoder of one encoder, fitted if it can be: its loss beside the theory's.
 
     Args:
         n_features: Number of features; a power of two for a rug.
         n_hidden: Width of the bottleneck, in [1, n_features].
-        probability: Probability that a feature is active, in [1e-15, 1].
+        probability: Probability that a feature is active, in [1e-15, 1]; or zipf:MEAN:EXPONENT.
         decoder: Its name, as `superposition decode` has it; lemma1 and pursuit assume k = n_features · probability.
         encoder: "rug", "gaussian" or "harmonic".
         noise: Standard deviation of noise on the hidden activations, feature units.
         n_samples: Samples behind the loss.
         n_calibration: Samples on which it is fitted; as many as make two million entries if not given.
         seed: Seed of the encoder and of the samples.
+        law: Of active values, such as half-normal or beta:0.5:3.
+        importance: A number, decay:FACTOR or two-level:ALPHA; see `features_of`.
 
     Raises:
         ValueError: A value is out of its range: there is no such encoder or decoder.
@@ -48,39 +51,33 @@ class DecoderCell(Cell):
 
     n_features: int
     n_hidden: int
-    probability: float
+    probability: float | str
     decoder: DecoderName = "relu"
     encoder: EncoderName = "rug"
     noise: float = 0.0
     n_samples: int = 1000
     n_calibration: int | None = None
     seed: int = 0
+    law: str = "uniform"
+    importance: float | str = 1.0
 
     def __post_init__(self) -> None:
-        plain = {
+        self._settle(
             **_sizes(self.n_features, self.n_hidden, self.encoder),
-            "probability": _checks.one(
-                "probability", _checks.in_interval("probability", self.probability, _checks.LEAST_PROBABILITY, 1)
-            ),
-            "decoder": _checks.choice("decoder", self.decoder, get_args(DecoderName)),
-            "noise": _checks.one("noise", _checks.in_interval("noise", self.noise, 0, 1e15)),
-            "n_samples": _checks.whole_number("n_samples", self.n_samples),
-            "seed": _checks.seed(self.seed),
-        }
+            decoder=_checks.choice("decoder", self.decoder, get_args(DecoderName)),
+            noise=_checks.one("noise", _checks.in_interval("noise", self.noise, 0, 1e15)),
+            n_samples=_checks.whole_number("n_samples", self.n_samples),
+            seed=_checks.seed(self.seed),
+        )
+        self._settle_features()
         if self.n_calibration is not None:
-            plain["n_calibration"] = _checks.whole_number("n_calibration", self.n_calibration)
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
-
-    def content(self) -> dict[str, Any]:
-        """Returns the fields."""
-        return asdict(self)
+            self._settle(n_calibration=_checks.whole_number("n_calibration", self.n_calibration))
 
     def row(self, place: Workplace) -> Row:  # noqa: ARG002  (decoders compute on the processor)
         """Fits the decoder and measures it."""
         encoder = models.encoder_named(self.encoder, self.n_features, self.n_hidden, seed=self.seed)
-        features, noise = SparseFeatures(self.n_features, self.probability), self.noise**2
-        k = min(self.n_hidden, max(1, round(self.probability * self.n_features)))
+        features, noise = self.features(), self.noise**2
+        k = min(self.n_hidden, max(1, round(self.mean_probability * self.n_features)))
         decoder = decoders.fit_decoder(
             decoders.decoder_named(self.decoder, k, noise_variance=noise),
             encoder,
@@ -140,21 +137,15 @@ class RecoveryCell(BatchCell):
     def __post_init__(self) -> None:
         _checks.choice("encoder", self.encoder, (*get_args(EncoderName), "trained"))
         trained_at = _checks.in_interval("trained_at", self.trained_at, _checks.LEAST_PROBABILITY, 1)
-        plain = {
+        self._settle(
             **_sizes(self.n_features, self.n_hidden, self.encoder),
-            "k": _checks.whole_number("k", self.k, high=self.n_hidden, hint="no more than there are activations"),
-            "decoder": _checks.choice("decoder", self.decoder, get_args(DecoderName)),
-            "trained_at": _checks.one("trained_at", trained_at),
-            "n_samples": _checks.whole_number("n_samples", self.n_samples),
-            "tolerance": _checks.one("tolerance", _checks.in_interval("tolerance", self.tolerance, 0, inf)),
-            "seed": _checks.seed(self.seed),
-        }
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
-
-    def content(self) -> dict[str, Any]:
-        """Returns the fields."""
-        return asdict(self)
+            k=_checks.whole_number("k", self.k, high=self.n_hidden, hint="no more than there are activations"),
+            decoder=_checks.choice("decoder", self.decoder, get_args(DecoderName)),
+            trained_at=_checks.one("trained_at", trained_at),
+            n_samples=_checks.whole_number("n_samples", self.n_samples),
+            tolerance=_checks.one("tolerance", _checks.in_interval("tolerance", self.tolerance, 0, inf)),
+            seed=_checks.seed(self.seed),
+        )
 
     def batch(self) -> Hashable | None:
         """Returns what decides a trained encoder, which several cells share; None for one that is drawn."""

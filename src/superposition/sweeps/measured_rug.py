@@ -1,18 +1,19 @@
 """Persian Rugs: the cell, and its loss beside the prediction and the bounds."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, final
+from dataclasses import dataclass
+from typing import ClassVar, final
 
 from superposition import _checks, diagnostics, models, theory
 from superposition.estimate import Estimate
-from superposition.features import SparseFeatures
-from superposition.sweeps.cell import Cell, Row, Workplace
+from superposition.features import Uniform
+from superposition.sweeps.cell import Row, Workplace
+from superposition.sweeps.described import DescribedCell
 
 
 @final
 @dataclass(frozen=True)
-class RugCell(Cell):
+class RugCell(DescribedCell):
     """One Persian Rug with its closed-form scale and bias: the measured loss, the prediction and all bounds.
 
     Args:
@@ -22,6 +23,7 @@ class RugCell(Cell):
             feature on average.
         n_held_out: Samples behind the loss.
         seed: Seed of the row set and the samples.
+        law: Of active values, such as half-normal or beta:0.5:3.
 
     Raises:
         ValueError: A value is out of its range: there is no such rug.
@@ -41,39 +43,38 @@ class RugCell(Cell):
     probability: float
     n_held_out: int = 10_000
     seed: int = 0
+    law: str = "uniform"
 
     def __post_init__(self) -> None:
         n = _checks.power_of_two("n_features", _checks.whole_number("n_features", self.n_features), "a rug")
         hint = "a sample must have an active feature"
-        plain = {
-            "n_features": n,
-            "n_hidden": _checks.hidden_width(self.n_hidden, n),
-            "probability": float(_checks.in_interval("probability", self.probability, 1 / n, 1, hint=hint)),
-            "n_held_out": _checks.whole_number("n_held_out", self.n_held_out),
-            "seed": _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1),
-        }
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
-
-    def content(self) -> dict[str, Any]:
-        """Returns the fields."""
-        return asdict(self)
+        probability = _checks.in_interval("probability", self.probability, 1 / n, 1, hint=hint)
+        self._settle(
+            n_features=n,
+            n_hidden=_checks.hidden_width(self.n_hidden, n),
+            probability=_checks.one("probability", probability),
+            n_held_out=_checks.whole_number("n_held_out", self.n_held_out),
+            seed=_checks.seed(self.seed),
+        )
+        self._settle_features()
 
     def row(self, place: Workplace) -> Row:
         """Fits the rug and measures it; bounds are those at the least noise, from the lowest to the highest."""
         p, ratio = self.probability, self.n_hidden / self.n_features
-        features = SparseFeatures(self.n_features, p)
+        features, law = self.features(), self.features().law
         rug = models.PersianRug.fit(features, self.n_hidden, seed=self.seed).to(place.device)
-        best, bounds = theory.symmetric_optimum(ratio, p), theory.loss_bounds(ratio, p)
+        best = theory.symmetric_optimum(ratio, p, law)
+        # The explicit lower bound is that of the uniform law.
+        lower = theory.lower_bound(best.noise_std, p) if law == Uniform() else None
         return {
             "ratio": ratio,
             "loss": diagnostics.held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed),
             "mean_field_loss": best.loss,
-            "linear_loss": theory.linear_loss(ratio, p),
-            "lower_bound": bounds.lower,
-            "oracle_support_loss": bounds.oracle_support,
-            "bayes_loss": bounds.bayes,
-            "upper_bound": bounds.upper,
+            "linear_loss": theory.linear_loss(ratio, p, law),
+            "lower_bound": lower,
+            "oracle_support_loss": theory.oracle_support_loss(best.noise_std, p, law),
+            "bayes_loss": theory.bayes_loss(best.noise_std, p, law),
+            "upper_bound": theory.upper_bound(ratio, p, law),
             "noise_std": best.noise_std,
             "scale": float(rug.scale),
             "bias": float(rug.bias),

@@ -10,8 +10,8 @@ import numpy as np
 
 from superposition import _checks, _files, models, theory, training
 from superposition.estimate import Estimate
-from superposition.features import SparseFeatures
 from superposition.sweeps.cell import BatchCell, Row, Workplace
+from superposition.sweeps.described import DescribedCell
 from superposition.sweeps.store import Store, StoredCell
 from superposition.sweeps.symmetry import measure_symmetry
 
@@ -45,7 +45,7 @@ _SMALL = 512
 
 @final
 @dataclass(frozen=True)
-class TrainedCell(BatchCell):
+class TrainedCell(DescribedCell, BatchCell):
     """One model to train: its held-out loss and symmetry beside the prediction.
 
     Cells of at most 512 features that differ in n_hidden alone are trained together, on the same batches.
@@ -53,13 +53,13 @@ class TrainedCell(BatchCell):
     Args:
         n_features: Number of features.
         n_hidden: Width of the bottleneck, in [1, n_features].
-        probability: Probability that a feature is active, in [1e-15, 1].
+        probability: Probability that a feature is active, in [1e-15, 1]; or zipf:MEAN:EXPONENT.
         protocol: Training protocol; "paper" starts at the initialization of torch.nn.Linear.
         n_steps: Steps of the default protocol (the most steps of the paper's), its own number if not given.
         n_held_out: Samples behind the held-out loss.
         seed: Seed of weights, batches and held-out samples.
-        relative_importance: α ≥ 0; features of the second half, from n/2 on, count α in the loss, the others 1
-            (appendix H, eq. 47).
+        law: Of active values, such as half-normal or beta:0.5:3.
+        importance: A number, decay:FACTOR or two-level:ALPHA (appendix H, eq. 47); see `features_of`.
         batch_size: Samples a step, the protocol's own number if not given.
         learning_rate: Peak rate times √n_features, the protocol's own if not given.
         rate_cap: Peak rate times √(n_hidden·n_features·p), the protocol's own if not given.
@@ -83,12 +83,13 @@ class TrainedCell(BatchCell):
 
     n_features: int
     n_hidden: int
-    probability: float
+    probability: float | str
     protocol: Literal["default", "fast", "paper"] = "default"
     n_steps: int | None = None
     n_held_out: int = 100_000
     seed: int = 0
-    relative_importance: float = 1.0
+    law: str = "uniform"
+    importance: float | str = 1.0
     batch_size: int | None = None
     learning_rate: float | None = None
     rate_cap: float | None = None
@@ -99,37 +100,25 @@ class TrainedCell(BatchCell):
 
     def __post_init__(self) -> None:
         n = _checks.whole_number("n_features", self.n_features)
-        plain = {
-            "n_features": n,
-            "n_hidden": _checks.hidden_width(self.n_hidden, n),
-            "probability": float(_checks.in_interval("probability", self.probability, _checks.LEAST_PROBABILITY, 1)),
-            "n_held_out": _checks.whole_number("n_held_out", self.n_held_out),
-            "seed": _checks.whole_number("seed", self.seed, low=0, high=2**63 - 1),
-            "relative_importance": float(
-                _checks.in_interval("relative_importance", self.relative_importance, 0, np.inf, open_high=True)
-            ),
-        }
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "setting", self._checked_setting())
+        self._settle(
+            n_features=n,
+            n_hidden=_checks.hidden_width(self.n_hidden, n),
+            n_held_out=_checks.whole_number("n_held_out", self.n_held_out),
+            seed=_checks.seed(self.seed),
+            setting=self._checked_setting(),
+        )
+        self._settle_features()
         self.config()  # which checks the rest
 
     def content(self) -> dict[str, Any]:
         """Returns the sizes and seeds, and all that the training configuration comes to."""
-        training = {name: str(value) for name, value in asdict(self.config()).items()}
-        names = ("n_features", "n_hidden", "probability", "n_held_out", "seed", "relative_importance")
-        content = {name: getattr(self, name) for name in names}
-        content |= {"initialization": self._start(), "training": training}
+        protocol = {name: str(value) for name, value in asdict(self.config()).items()}
+        names = ("n_features", "n_hidden", "n_held_out", "seed")
+        content = {name: getattr(self, name) for name in names} | {"relative_importance": 1.0} | self.described()
+        content |= {"initialization": self._start(), "training": protocol}
         if self.activation != "relu":
             content |= {"activation": self.activation, "setting": self.setting}
         return content
-
-    def features(self) -> SparseFeatures:
-        """Returns the features the model sees."""
-        if self.relative_importance == 1:
-            return SparseFeatures(self.n_features, self.probability)
-        importance = np.where(np.arange(self.n_features) < self.n_features // 2, 1.0, self.relative_importance)
-        return SparseFeatures(self.n_features, self.probability, importance=importance)
 
     def model(self) -> "Autoencoder":
         """Returns the model before training."""
@@ -265,8 +254,8 @@ def _measured(cell: TrainedCell, place: Workplace) -> Row:
     features, ratio = cell.features(), cell.n_hidden / cell.n_features
     mean_field = None
     if features.is_symmetric:
-        mean_field = theory.symmetric_optimum(ratio, cell.probability).loss
-    elif cell.probability < 1:
+        mean_field = theory.symmetric_optimum(ratio, features.probability, features.law).loss
+    elif np.max(features.probability) < 1:
         mean_field = theory.allocate(features, cell.n_hidden).loss
     row: Row = {
         "ratio": ratio,

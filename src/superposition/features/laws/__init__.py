@@ -18,6 +18,7 @@ __all__ = [
     "Law",
     "Uniform",
     "law_from_config",
+    "law_kinds",
     "register_law",
 ]
 
@@ -31,6 +32,11 @@ def register_law(kind: type[Law]) -> type[Law]:
         ValueError: It is no law, has no name, or another law has it.
     """
     return _KINDS.register(kind)
+
+
+def law_kinds() -> dict[str, type[Law]]:
+    """Returns all laws by their names in files."""
+    return dict(_KINDS)
 
 
 def law_from_config(config: Any) -> Law:

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,11 @@ class Law(abc.ABC):
             ValueError: An argument is of another kind, or the values are too large or small for the dtype.
         """
         return features.sampling.draw_values(self, n, generator, dtype)
+
+    @classmethod
+    def of_numbers(cls, *parameters: float) -> Self:
+        """Returns the law of these parameters; raises TypeError if they are too many or too few."""
+        return cls(*parameters)
 
     @abc.abstractmethod
     def sampled(self, n: int, source: "Source", dtype: "torch.dtype") -> "torch.Tensor":

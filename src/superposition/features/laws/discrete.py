@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import fsum
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 import numpy as np
 
@@ -128,6 +128,11 @@ class Empirical(Law):
         magnitude("values", distinct[-1])
         object.__setattr__(self, "values", tuple(distinct.tolist()))
         object.__setattr__(self, "weights", tuple(merged.tolist()))
+
+    @classmethod
+    def of_numbers(cls, *parameters: float) -> Self:
+        """Returns the law of these values."""
+        return cls(parameters)
 
     def __repr__(self) -> str:
         return f"Empirical(values={_shortened(self.values)}, weights={_shortened(self.weights)})"

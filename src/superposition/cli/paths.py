@@ -1,0 +1,20 @@
+"""Paths as people write them."""
+
+import os
+from pathlib import Path
+
+
+def home_expanded(path: str) -> Path:
+    """Returns a path as a shell understands it: ~ is the home of the user, ~name that of another; ./~ is a name.
+
+    Raises:
+        ValueError: It is empty, as that of a variable that was not set, or no text, of which some libraries open no
+            file.
+    """
+    if not path:
+        raise ValueError("a path must have at least one character, got none")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"a path must be text in UTF-8, got {path}: choose another name") from None
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (a Path has forgotten the ./ of ./~, and raises for no user)
