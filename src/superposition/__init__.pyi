@@ -42,6 +42,7 @@ from .models import (
     load as load,
     save as save,
 )
+from .own_code import import_file as import_file
 from .training import (
     Run as Run,
     TrainingConfig as TrainingConfig,

@@ -15,11 +15,12 @@ class Kinds(Generic[Kind]):
         what: What they are, for messages.
         base: What all of them derive from.
         known: Ours.
+        name: The attribute of a class that is its name.
     """
 
-    def __init__(self, what: str, base: type[Any], *known: Kind) -> None:
-        self._what, self._base = what, base
-        self._known: dict[str, Kind] = {kind.kind: kind for kind in known}
+    def __init__(self, what: str, base: type[Any], *known: Kind, name: str = "kind") -> None:
+        self._what, self._base, self._name = what, base, name
+        self._known: dict[str, Kind] = {self._name_of(kind): kind for kind in known}
 
     def register(self, kind: Kind) -> Kind:
         """Adds a class and returns it; one that is defined anew, as in a notebook, takes the place of the former.
@@ -29,13 +30,17 @@ class Kinds(Generic[Kind]):
         """
         if not (isinstance(kind, type) and issubclass(kind, self._base)):
             raise ValueError(f"`kind` must be a subclass of {self._base.__name__}, got {_checks.shown(kind)}")
-        if not isinstance(kind.kind, str) or not kind.kind:
-            raise ValueError(f"`kind` must have a name in files, got {kind.__name__} without: set its `kind`")
-        known = self._known.get(kind.kind, kind)
+        name = self._name_of(kind)
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"`kind` must have a name in files, got {kind.__name__} without: set its `{self._name}`")
+        known = self._known.get(name, kind)
         if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
-            raise ValueError(f"`kind` must have a name of its own, got {kind.kind!r}, that of {known.__name__}")
-        self._known[kind.kind] = kind
+            raise ValueError(f"`kind` must have a name of its own, got {name!r}, that of {known.__name__}")
+        self._known[name] = kind
         return kind
+
+    def _name_of(self, kind: Kind) -> Any:
+        return getattr(kind, self._name, "")
 
     def named(self, name: Any) -> Kind:
         """Returns the class of a name; raises ValueError if there is none."""

@@ -24,7 +24,7 @@ _OUT = {
     "train": st.sampled_from(["new", "run", "unfinished", "new/deeper"]),
     "rug": st.sampled_from(["new", "rug", "new/deeper"]),
 }
-_SCARCE = {"workers": 12, "scheduler": 12, "scheduler_file": 12, "slurm": 12, "config": 8, "plot": 8, "learn": 3}
+_SCARCE = {"workers": 12, "scheduler": 12, "scheduler_file": 12, "slurm": 9, "config": 8, "plot": 8, "learn": 3}
 _LAYOUT_NAMES = {step[1]: step for step in values.LAYOUT}
 _FIGURES = {figure.name for figure in FIGURES}
 Given = dict[str, list[str]]

@@ -36,7 +36,7 @@ class Option:
     @property
     def flag(self) -> str:
         """As it is written."""
-        return "--" + self.name.replace("_", "-")
+        return "--" + {"imports": "import"}.get(self.name, self.name.replace("_", "-"))
 
 
 @functools.cache
@@ -110,6 +110,7 @@ _BY_NAME: dict[str, Any] = {
     "slurm": st.just("slurm.toml"),
     "sweep": st.just("sweep.toml"),
     "config": st.just("config.toml"),
+    "imports": st.sampled_from(["file", "mine.py", "fifo"]),
     "sql": st.just("SELECT * FROM trained"),
 }
 _BY_TYPE: dict[type, Any] = {

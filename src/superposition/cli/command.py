@@ -26,6 +26,8 @@ class Command(abc.ABC):
 
     config: Path | None = None
     """TOML file with any of these options, spelt as here with underscores; the command line wins over it."""
+    imports: Annotated[tyro.conf.UseAppendAction[tuple[Path, ...]], tyro.conf.arg(name="import", metavar="FILE")] = ()
+    """Python file of yours to run first, which registers laws, activations, models or cells; may be repeated."""
 
     @abc.abstractmethod
     def run(self) -> int:

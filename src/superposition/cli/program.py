@@ -8,6 +8,7 @@ from typing import Any
 
 import tyro
 
+import superposition as sp
 from superposition.cli.command import Command
 from superposition.cli.compression import Compress
 from superposition.cli.config_file import config_path, from_file
@@ -37,7 +38,10 @@ _PATHS = tyro.constructors.ConstructorRegistry()
 
 def run(arguments: list[str]) -> int:
     """Does what the arguments say and returns the exit code; raises ValueError if they say nothing."""
-    return _parse(arguments).run()
+    command = _parse(arguments)
+    for path in command.imports:
+        sp.import_file(path)
+    return command.run()
 
 
 def _parse(arguments: list[str]) -> Command:

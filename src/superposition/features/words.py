@@ -60,8 +60,8 @@ def law_of(word: str) -> Law:
     try:
         return known[name].of_numbers(*numbers)
     except TypeError:
-        parameters = " and ".join(field.name for field in dataclasses.fields(known[name]))
-        raise ValueError(f"`law` {name} must have {parameters} after colons, got {_checks.shown(word)}") from None
+        needs = " and ".join(field.name for field in dataclasses.fields(known[name]))  # type: ignore[arg-type]
+        raise ValueError(f"`law` {name} must have {needs} after colons, got {_checks.shown(word)}") from None
 
 
 def settled(word: float | str) -> float | str:

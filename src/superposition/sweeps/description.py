@@ -9,19 +9,20 @@ from typing import Annotated, Any, get_type_hints
 
 import pydantic
 
+from superposition._kinds import Kinds
 from superposition._toml import Place, check_names, nearest, read_toml, validated
 from superposition.sweeps.axes import MOST_CELLS, axis
 from superposition.sweeps.cell import Cell
-from superposition.sweeps.compressed import LearnedCell
+from superposition.sweeps.compressed import LearnedCell, RefinedCell
 from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.executors import SlurmJobs
 from superposition.sweeps.measured_rug import RugCell
 from superposition.sweeps.sweep import MOST_THREADS, Sweep
 from superposition.sweeps.trained import TrainedCell
 
-_Kind = type[TrainedCell] | type[RugCell] | type[DecoderCell] | type[RecoveryCell] | type[LearnedCell]
-_KINDS: tuple[_Kind, ...] = (TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell)
-MEASURES: dict[str, _Kind] = {cell.measure: cell for cell in _KINDS}
+_KINDS: Kinds[type[Cell]] = Kinds(
+    "cell", Cell, TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell, RefinedCell, name="measure"
+)
 
 # Of all grids of a file: a plan of more takes minutes.
 _MOST_IN_ALL = 10 * MOST_CELLS
@@ -32,6 +33,15 @@ class _File(pydantic.BaseModel, extra="forbid", strict=True):
     cells: Any
     threads: Annotated[int, pydantic.Field(ge=1, le=MOST_THREADS)] = 1
     device: str = "cpu"
+
+
+def register_cell(kind: type[Cell]) -> type[Cell]:
+    """Makes a cell known to sweep files, which name what it measures; a decorator.
+
+    Raises:
+        ValueError: It is no cell, measures nothing by name, or another cell measures that.
+    """
+    return _KINDS.register(kind)
 
 
 def read_sweep(path: str | Path) -> Sweep:
@@ -45,13 +55,14 @@ def read_sweep(path: str | Path) -> Sweep:
     given = read_toml(place.path, "description of a sweep")
     check_names(given, list(_File.model_fields), place)
     file = validated(_File, given, place)
-    if file.measure not in MEASURES:
-        near = nearest(file.measure, list(MEASURES))
-        raise place.at("measure").refuse(f"must be one of {', '.join(MEASURES)}, got {file.measure!r}{near}")
+    measures = dict(_KINDS)
+    if file.measure not in measures:
+        near = nearest(file.measure, list(measures))
+        raise place.at("measure").refuse(f"must be one of {', '.join(measures)}, got {file.measure!r}{near}")
     grids = file.cells if isinstance(file.cells, list) else [file.cells]
     if not grids or not all(isinstance(grid, dict) for grid in grids):
         raise place.at("cells").refuse(f"must be a table of axes, [cells], or several, [[cells]], got {file.cells!r}")
-    found = (cell for grid in grids for cell in _cells(MEASURES[file.measure], grid, place.at("cells")))
+    found = (cell for grid in grids for cell in _cells(measures[file.measure], grid, place.at("cells")))
     cells = tuple(itertools.islice(found, _MOST_IN_ALL + 1))
     if len(cells) > _MOST_IN_ALL:
         raise place.at("cells").refuse(f"must have at most {_MOST_IN_ALL} cells in all: make several sweeps")
@@ -78,15 +89,17 @@ def read_slurm(path: str | Path) -> SlurmJobs:
         raise place.refuse(str(error)) from None
 
 
-def _cells(kind: _Kind, grid: Mapping[str, Any], place: Place) -> Iterator[Cell]:
+def _cells(kind: type[Cell], grid: Mapping[str, Any], place: Place) -> Iterator[Cell]:
     """Yields the product of all axes of a grid; the last axis varies fastest."""
-    hints, fields = get_type_hints(kind), dataclasses.fields(kind)
+    hints, fields = get_type_hints(kind), dataclasses.fields(kind)  # type: ignore[arg-type]
     types = {field.name: hints[field.name] for field in fields}
-    check_names(grid, [*types, "ratio"], place)
-    if ("n_hidden" in grid) == ("ratio" in grid):
+    has_width = {"n_features", "n_hidden"} <= set(types)
+    check_names(grid, [*types, "ratio"] if has_width else list(types), place)
+    if has_width and ("n_hidden" in grid) == ("ratio" in grid):
         raise place.refuse("must have either n_hidden or ratio, n_hidden / n_features")
     for field in fields:
-        if field.default is dataclasses.MISSING and field.name not in (*grid, "n_hidden"):
+        is_given = field.name in grid or (has_width and field.name == "n_hidden")
+        if field.default is dataclasses.MISSING and not is_given:
             raise place.at(field.name).refuse("is missing")
     axes = {name: axis(value, types.get(name, float), place.at(name)) for name, value in grid.items()}
     if (n_cells := math.prod(map(len, axes.values()))) > MOST_CELLS:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 from superposition._interrupts import deferred_signals
 from superposition._progress import Display, silent
 from superposition._threads import limited_threads
+from superposition.own_code import imported_files
 from superposition.sweeps import records
 from superposition.sweeps.executors.base import Executor
 from superposition.sweeps.store import Store
@@ -84,6 +85,8 @@ class ClusterExecutor(Executor):
         if not units:
             return
         with quiet(), _interrupted_by_sigterm(), self.connect(units[0]) as connection:
+            for path in imported_files():
+                connection.client.upload_file(str(path))  # to workers that come later, too
             crowd = _Crowd(connection, display)
             if connection.dashboard is not None:
                 display.say(f"dashboard: {connection.dashboard}")
