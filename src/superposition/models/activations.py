@@ -95,8 +95,34 @@ class TopKActivation(Activation):
         return torch.zeros_like(pool).scatter(1, kept.indices, kept.values).view_as(value)
 
 
+class StraightThrough(Activation):
+    """An activation that jumps. It is trained through a rectangle in the place of the derivative of the jump.
+
+    Args:
+        bandwidth: Width of the rectangle, > 0, feature units.
+    """
+
+    def __init__(self, bandwidth: float) -> None:
+        super().__init__()
+        width = _checks.in_interval("bandwidth", bandwidth, 0, float("inf"), open_low=True, open_high=True)
+        self.bandwidth = float(width)
+
+    def settings(self) -> dict[str, Any]:
+        """Returns the bandwidth."""
+        return {"bandwidth": self.bandwidth}
+
+
+class _WithParameters(StraightThrough):
+    """One that has parameters of its own, as many as there are features."""
+
+    @classmethod
+    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:
+        """Returns one for so many features, of these settings."""
+        return cls(n_features, **settings)
+
+
 @final
-class JumpReLUActivation(Activation):
+class JumpReLUActivation(_WithParameters):
     """v 1[v > θ_i], v = m + b, θ_i > 0 trained through a rectangle of a bandwidth.
 
     Args:
@@ -109,18 +135,8 @@ class JumpReLUActivation(Activation):
     kind: ClassVar[str] = "jump-relu"
 
     def __init__(self, n_features: int, bandwidth: float) -> None:
-        super().__init__()
-        self.bandwidth = _bandwidth(bandwidth)
+        super().__init__(bandwidth)
         self.log_threshold = torch.nn.Parameter(torch.full((n_features,), _FIRST_THRESHOLD).log())
-
-    def settings(self) -> dict[str, Any]:
-        """Returns the bandwidth."""
-        return {"bandwidth": self.bandwidth}
-
-    @classmethod
-    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:
-        """Returns one for so many features, of these settings."""
-        return cls(n_features, **settings)
 
     def forward(
         self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
@@ -131,7 +147,7 @@ class JumpReLUActivation(Activation):
 
 
 @final
-class GatedActivation(Activation):
+class GatedActivation(_WithParameters):
     """ReLU(s_i m + b) 1[m + g_i > 0], s_i > 0; the gate is trained straight through, m included.
 
     Args:
@@ -145,19 +161,9 @@ class GatedActivation(Activation):
     kind: ClassVar[str] = "gated"
 
     def __init__(self, n_features: int, bandwidth: float) -> None:
-        super().__init__()
-        self.bandwidth = _bandwidth(bandwidth)
+        super().__init__(bandwidth)
         self.log_scale = torch.nn.Parameter(torch.zeros(n_features))
         self.gate_bias = torch.nn.Parameter(torch.zeros(n_features))
-
-    def settings(self) -> dict[str, Any]:
-        """Returns the bandwidth."""
-        return {"bandwidth": self.bandwidth}
-
-    @classmethod
-    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:
-        """Returns one for so many features, of these settings."""
-        return cls(n_features, **settings)
 
     def forward(
         self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
@@ -167,7 +173,7 @@ class GatedActivation(Activation):
 
 
 @final
-class TRecActivation(Activation):
+class TRecActivation(StraightThrough):
     """m 1[m + b > 0 and m > 0], the thresholded rectifier; b is trained straight through.
 
     Args:
@@ -177,14 +183,6 @@ class TRecActivation(Activation):
     """
 
     kind: ClassVar[str] = "trec"
-
-    def __init__(self, bandwidth: float) -> None:
-        super().__init__()
-        self.bandwidth = _bandwidth(bandwidth)
-
-    def settings(self) -> dict[str, Any]:
-        """Returns the bandwidth."""
-        return {"bandwidth": self.bandwidth}
 
     def forward(
         self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
@@ -250,7 +248,3 @@ def jump(t: Float[Tensor, "*some"], width: float) -> Float[Tensor, "*some"]:
     tensor([0., 2.])
     """
     return _Jump.apply(t, width)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _bandwidth(value: float) -> float:
-    return float(_checks.in_interval("bandwidth", value, 0, float("inf"), open_low=True, open_high=True))
