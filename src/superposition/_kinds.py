@@ -1,5 +1,6 @@
 """Kinds of things that files name: ours, and those that users add."""
 
+from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
 
 from superposition import _checks
@@ -14,11 +15,13 @@ class Kinds(Generic[Kind]):
         what: What they are, for messages.
         base: What all of them derive from.
         known: Ours.
+        former: Ours by names that older files have.
     """
 
-    def __init__(self, what: str, base: type[Any], *known: Kind) -> None:
+    def __init__(self, what: str, base: type[Any], *known: Kind, former: Mapping[str, Kind] | None = None) -> None:
         self._what, self._base = what, base
         self._known: dict[str, Kind] = {kind.kind: kind for kind in known}
+        self._former: dict[str, Kind] = dict(former or {})
 
     def register(self, kind: Kind) -> Kind:
         """Adds a class and returns it; one that is defined anew, as in a notebook, takes the place of the former.
@@ -30,7 +33,7 @@ class Kinds(Generic[Kind]):
             raise ValueError(f"`kind` must be a subclass of {self._base.__name__}, got {_checks.shown(kind)}")
         if not isinstance(kind.kind, str) or not kind.kind:
             raise ValueError(f"`kind` must have a name in files, got {kind.__name__} without: set its `kind`")
-        known = self._known.get(kind.kind, kind)
+        known = self._known.get(kind.kind) or self._former.get(kind.kind, kind)
         if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
             raise ValueError(f"`kind` must have a name of its own, got {kind.kind!r}, that of {known.__name__}")
         self._known[kind.kind] = kind
@@ -38,13 +41,14 @@ class Kinds(Generic[Kind]):
 
     def named(self, name: Any) -> Kind:
         """Returns the class of a name; raises ValueError if there is none."""
-        if not isinstance(name, str) or name not in self._known:
+        found = (self._known.get(name) or self._former.get(name)) if isinstance(name, str) else None
+        if found is None:
             *others, last = self._known
             raise ValueError(
                 f"`{self._what}` must be {', '.join(others)} or {last}, got {name!r}: one of your own is known after "
                 f"register_{self._what}"
             )
-        return self._known[name]
+        return found
 
     def __contains__(self, kind: object) -> bool:
         return any(kind is known for known in self._known.values())

@@ -7,17 +7,13 @@ from superposition.decoders.basis_pursuit import BasisPursuit
 from superposition.decoders.bayes import Bayes, OracleSupport
 from superposition.decoders.certificates import DualCertificate, SupportCertificate
 from superposition.decoders.comparison import DecoderResult, compare_decoders
+from superposition.decoders.elementwise import Elementwise
 from superposition.decoders.fitting import fit_decoder
-from superposition.decoders.gated import Gated
-from superposition.decoders.jump_relu import JumpReLU
 from superposition.decoders.named import decoder_named
 from superposition.decoders.oamp import OAMP
 from superposition.decoders.omp import OMP
 from superposition.decoders.recovery import Recovery, recover
-from superposition.decoders.relu import ReLU
 from superposition.decoders.threshold_least_squares import ThresholdLeastSquares
-from superposition.decoders.top_k import TopK
-from superposition.decoders.trec import TRec
 
 __all__ = [
     "AMP",
@@ -30,15 +26,11 @@ __all__ = [
     "Decoder",
     "DecoderResult",
     "DualCertificate",
-    "Gated",
-    "JumpReLU",
+    "Elementwise",
     "OracleSupport",
-    "ReLU",
     "Recovery",
     "SupportCertificate",
-    "TRec",
     "ThresholdLeastSquares",
-    "TopK",
     "compare_decoders",
     "decoder_named",
     "fit_decoder",

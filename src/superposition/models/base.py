@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks, _tensors
-from superposition.models.activations import Activation
+from superposition.models.activation import Activation
 from superposition.models.encoders import DenseEncoder, Encoder
 from superposition.models.spectrum import Spectrum
 

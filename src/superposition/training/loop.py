@@ -16,7 +16,7 @@ from superposition._progress import Display, Report, silent
 from superposition._random import torch_generator
 from superposition.diagnostics.loss import check_same_width, held_out_loss, placement
 from superposition.features import SparseFeatures
-from superposition.models import Autoencoder, Model, ReLUActivation
+from superposition.models import Autoencoder, Model, ReLU
 from superposition.models.storage import check_kind
 from superposition.theory import weighted_linear_loss
 from superposition.training import checkpoint, storage
@@ -204,7 +204,7 @@ def _check_start(model: Model, features: SparseFeatures, config: TrainingConfig)
 
 def _has_own_step(model: Model) -> bool:
     """Whether there is a step written by hand for a model."""
-    return isinstance(model, Autoencoder) and isinstance(model.activation, ReLUActivation)
+    return isinstance(model, Autoencoder) and isinstance(model.activation, ReLU)
 
 
 def _finish(loop: "_Loop", report: Report, n_held_out: int) -> list[Run]:
