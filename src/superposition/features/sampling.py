@@ -10,7 +10,7 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition._checks import FloatArray
-from superposition.features.laws import Law
+from superposition.features.laws.base import Law
 from superposition.features.source import Source, source_of
 
 # Above this density one uniform number per entry is cheaper than the exponentials of geometric gaps.

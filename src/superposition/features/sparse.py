@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features.laws import Law, Uniform, law_from_config
+from superposition.features.laws.base import Law
+from superposition.features.laws.kinds import law_from_config
+from superposition.features.laws.uniform import Uniform
 
 if TYPE_CHECKING:
     import torch
