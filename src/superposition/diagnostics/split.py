@@ -9,7 +9,7 @@ from torch import Tensor
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import torch_generator
-from superposition.diagnostics.loss import check_same_width, placement
+from superposition.diagnostics.loss import check_sparse, placement
 from superposition.diagnostics.noise import Interference
 from superposition.diagnostics.noise import interference as measured
 from superposition.estimate import Estimate
@@ -125,7 +125,7 @@ def loss_split(
     if n_samples % 2:
         raise ValueError(f"`n_samples` must be even, got {n_samples}: samples are compared in pairs")
     rectified = _is_rectified(model)
-    check_same_width(model, features)
+    check_sparse(model, features)
     if interference is None:
         interference = measured(model, features)
     elif _checks.instance("interference", interference, Interference, "an Interference").n_features != (

@@ -1,5 +1,7 @@
-"""What goes in: laws of active values and the sparse feature model."""
+"""What goes in: laws of active values, the sparse feature model, and what any source of samples answers."""
 
+from superposition.features.base import Features
+from superposition.features.kinds import register_features
 from superposition.features.laws import Beta, Constant, Empirical, Exponential, HalfNormal, Law, Uniform, register_law
 from superposition.features.sparse import SparseFeatures
 
@@ -8,9 +10,11 @@ __all__ = [
     "Constant",
     "Empirical",
     "Exponential",
+    "Features",
     "HalfNormal",
     "Law",
     "SparseFeatures",
     "Uniform",
+    "register_features",
     "register_law",
 ]

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition.diagnostics.loss import placement
-from superposition.features import SparseFeatures
+from superposition.features import Features
 from superposition.features.sampling import SparseBatch
-from superposition.models import Autoencoder, Model
+from superposition.models import Autoencoder, Reconstructor
 from superposition.training.config import TrainingConfig
 from superposition.training.objective import Objective
 from superposition.training.ranks import ALONE, Ranks
@@ -45,9 +45,9 @@ class _ByAdam(abc.ABC):
 
     def __init__(
         self,
-        model: Model,
+        model: Reconstructor,
         parameters: Mapping[str, torch.nn.Parameter],
-        features: SparseFeatures,
+        features: Features,
         config: TrainingConfig,
         ranks: Ranks,
     ) -> None:
@@ -72,6 +72,7 @@ class _ByAdam(abc.ABC):
         if self._config.tied:
             _tie_gradients(self._model)
         self._optimizer.step()
+        self._model.after_step()
         return loss[None]
 
     @final  # noqa: B027  (it is meant to be empty)
@@ -106,9 +107,7 @@ class _ByAdam(abc.ABC):
 class OneModel(_ByAdam):
     """A ReLU autoencoder, by its step written by hand."""
 
-    def __init__(
-        self, model: Autoencoder, features: SparseFeatures, config: TrainingConfig, ranks: Ranks = ALONE
-    ) -> None:
+    def __init__(self, model: Autoencoder, features: Features, config: TrainingConfig, ranks: Ranks = ALONE) -> None:
         self._gradient_step = GradientStep(model, features, config.precision)
         super().__init__(model, self._gradient_step.parameters, features, config, ranks)
 
@@ -124,7 +123,12 @@ class ByAutograd(_ByAdam):
     """Any one model, and any objective: gradients by autograd."""
 
     def __init__(
-        self, model: Model, features: SparseFeatures, config: TrainingConfig, objective: Objective, ranks: Ranks = ALONE
+        self,
+        model: Reconstructor,
+        features: Features,
+        config: TrainingConfig,
+        objective: Objective,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(model, dict(model.named_parameters()), features, config, ranks)
         self._objective = objective
@@ -156,7 +160,7 @@ class ManyModels:
     gradients, and no width is padded; all parameters lie in one vector, so that Adam passes over them together.
     """
 
-    def __init__(self, models: Sequence[Autoencoder], features: SparseFeatures, config: TrainingConfig) -> None:
+    def __init__(self, models: Sequence[Autoencoder], features: Features, config: TrainingConfig) -> None:
         self._models, self._config = models, config
         n, self._widths = features.n_features, [model.n_hidden for model in models]
         total = sum(self._widths)
@@ -235,7 +239,7 @@ class ManyModels:
 
 
 @torch.no_grad()
-def _tie_gradients(model: Model) -> None:
+def _tie_gradients(model: Reconstructor) -> None:
     """Replaces the gradients of W_encᵀ and W_dec by their mean."""
     assert isinstance(model, Autoencoder)
     encoder, decoder = model.W_enc.grad, model.W_dec.grad
@@ -245,6 +249,5 @@ def _tie_gradients(model: Model) -> None:
     encoder.T.copy_(decoder)
 
 
-def _peak_rate(model: Model, features: SparseFeatures, config: TrainingConfig) -> float:
-    probability = float(features.per_feature(features.probability).mean())
-    return config.peak_rate(model.n_features, model.n_hidden, probability)
+def _peak_rate(model: Reconstructor, features: Features, config: TrainingConfig) -> float:
+    return config.peak_rate(model.n_features, model.n_hidden, features.density)
