@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Constant,
         Empirical,
         Exponential,
+        Features,
         HalfNormal,
         Law,
         SparseFeatures,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         LinearAutoencoder,
         Model,
         PersianRug,
+        Reconstructor,
         hadamard_transform,
     )
     from superposition.training import Run, TrainingConfig, fit_rug, train, train_many
@@ -128,7 +130,7 @@ __all__ = [
 # Functions and no names to load on first use: packages of this field hang `save` on every object, modules among them,
 # which would be found before `__getattr__` is asked.
 def save(
-    model: "Model", folder: "str | Path", *, features: "SparseFeatures | None" = None, overwrite: bool = False
+    model: "Reconstructor", folder: "str | Path", *, features: "Features | None" = None, overwrite: bool = False
 ) -> "Path":
     """Saves a model as config.json and model.safetensors in a folder; see `superposition.models.save`."""
     from superposition import models
@@ -136,7 +138,7 @@ def save(
     return models.save(model, folder, features=features, overwrite=overwrite)
 
 
-def load(folder: "str | Path") -> "Model":
+def load(folder: "str | Path") -> "Reconstructor":
     """Returns the model saved in a folder, on the CPU; see `superposition.models.load`."""
     from superposition import models
 

@@ -31,6 +31,7 @@ STRANGE = (
     *(sp.SparseFeatures(8, 0.1, sp.Constant(value)) for value in (1e-100, 1e-12, 1e12, 1e30, 1e100)),
     sp.SparseFeatures(8, 0.1, importance=1e300),
     sp.SparseFeatures(8, np.array([0.1] * 7 + [1.0])),
+    models.HiddenActivations(torch.eye(8), sp.SparseFeatures(8, 0.1)),
 )
 DECODERS = (
     *(

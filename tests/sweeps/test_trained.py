@@ -208,7 +208,7 @@ def test_cells_on_the_same_batches_are_trained_together(store, tmp_path, complet
 
 def test_an_interrupted_batch_goes_on(store, complete, monkeypatch):
     cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4)]
-    advance, steps = loop._Loop._advance, []
+    advance, steps = loop.Loop._advance, []
 
     def interrupted(self):
         steps.append(self.step)
@@ -216,7 +216,7 @@ def test_an_interrupted_batch_goes_on(store, complete, monkeypatch):
         if len(steps) == 12:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop._Loop, "_advance", interrupted)
+    monkeypatch.setattr(loop.Loop, "_advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         complete(store, *cells)
     assert store.missing(cells) == cells

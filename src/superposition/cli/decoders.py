@@ -129,11 +129,12 @@ class Decode(OfOneWidth):
 
     def _saved(self, folder: Path) -> "tuple[Model, SparseFeatures]":
         """Returns a saved model and its features; raises ValueError if it contradicts a size that was given."""
+        from superposition import _checks
         from superposition.features import SparseFeatures
-        from superposition.models import load_with_features
+        from superposition.models import Model, load_with_features
 
         loaded = load_with_features(folder)
-        model = loaded.model
+        model = _checks.instance("model", loaded.model, Model, "a model with a bottleneck")
         self._refuse_absurd(model.n_features, model.n_hidden, is_dense=False)
         n_features = model.n_features if self.n_features is None else self.n_features
         has_width = self.ratio is not None or self.n_hidden is not None
@@ -147,7 +148,7 @@ class Decode(OfOneWidth):
             return model, SparseFeatures(model.n_features, self.probability)
         if loaded.features is None:
             raise ValueError(f"--probability must be given for {folder}, which was saved without its features")
-        return model, loaded.features
+        return model, _checks.instance("features", loaded.features, SparseFeatures, "a SparseFeatures")
 
 
 def _theory(encoder: "Encoder", features: "SparseFeatures", noise: float) -> list[str]:

@@ -184,14 +184,16 @@ class Diagnose(Costly):
             spectrum,
             symmetry,
         )
-        from superposition.models import load_with_features
+        from superposition.features import SparseFeatures
+        from superposition.models import Model, load_with_features
 
         loaded = load_with_features(self.folder)
         if loaded.features is None:
             raise ValueError(
                 f"{self.folder} must hold the features too, but only the model was saved: save with features="
             )
-        model, features = loaded.model, loaded.features
+        model = _checks.instance("model", loaded.model, Model, "a model with a bottleneck")
+        features = _checks.instance("features", loaded.features, SparseFeatures, "a SparseFeatures")
         _checks.whole_number("n_held_out", self.n_held_out)
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
         loss = held_out_loss(model, features, n_samples=self.n_held_out)
@@ -223,9 +225,13 @@ def _compare(runs: "dict[str, Run]") -> None:
 
 def _summarise(run: "Run", out: Path | None) -> int:
     """Prints a run's summary and returns the exit code."""
+    from superposition import _checks
     from superposition.diagnostics import symmetry
+    from superposition.features import SparseFeatures
+    from superposition.models import Model
 
-    model, features = run.model, run.features
+    model = _checks.instance("model", run.model, Model, "a model with a bottleneck")
+    features = _checks.instance("features", run.features, SparseFeatures, "a SparseFeatures")
     show(loss_table(str(run.loss), features, model.n_hidden, "trained"))
     if run.stopped != "diverged":
         show(symmetry_table(symmetry(model, features), features, model.n_hidden, "trained"))

@@ -9,7 +9,7 @@ from torch import Tensor
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import torch_generator
-from superposition.diagnostics.loss import check_same_width, placement
+from superposition.diagnostics.loss import check_sparse, placement
 from superposition.diagnostics.noise import Interference
 from superposition.diagnostics.noise import interference as measured
 from superposition.estimate import Estimate
@@ -124,7 +124,7 @@ def loss_split(
     _checks.whole_number("n_samples", n_samples, low=2)
     if n_samples % 2:
         raise ValueError(f"`n_samples` must be even, got {n_samples}: samples are compared in pairs")
-    check_same_width(model, features)
+    check_sparse(model, features)
     if not can_split_loss(model):
         kind = model.activation.kind
         raise ValueError(f"`model` must have a ReLU or no activation, got {kind}: what is Gaussian is not known of it")

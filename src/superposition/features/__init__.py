@@ -1,5 +1,7 @@
-"""What goes in: laws of active values and the sparse feature model."""
+"""What goes in: laws of active values, the sparse feature model, and what any source of samples answers."""
 
+from superposition.features.base import Features
+from superposition.features.kinds import register_features
 from superposition.features.laws.base import Law
 from superposition.features.laws.beta import Beta
 from superposition.features.laws.decaying import Exponential, HalfNormal
@@ -13,9 +15,11 @@ __all__ = [
     "Constant",
     "Empirical",
     "Exponential",
+    "Features",
     "HalfNormal",
     "Law",
     "SparseFeatures",
     "Uniform",
+    "register_features",
     "register_law",
 ]

@@ -14,10 +14,13 @@ from superposition.models.activations import (
 )
 from superposition.models.autoencoder import Autoencoder
 from superposition.models.base import Model, encoder_of
+from superposition.models.dictionary import Dictionary
 from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder
 from superposition.models.frames import projection_root, realise
 from superposition.models.hadamard import hadamard_transform
+from superposition.models.hidden_activations import HiddenActivations
 from superposition.models.linear import LinearAutoencoder
+from superposition.models.reconstructor import Reconstructor
 from superposition.models.rug import PersianRug, encoder_named
 from superposition.models.spectrum import Spectrum
 from superposition.models.storage import Loaded, load, load_with_features, register_model, save
@@ -27,8 +30,10 @@ __all__ = [
     "Autoencoder",
     "BatchTopK",
     "DenseEncoder",
+    "Dictionary",
     "Encoder",
     "Gated",
+    "HiddenActivations",
     "JumpReLU",
     "LinearAutoencoder",
     "Loaded",
@@ -36,6 +41,7 @@ __all__ = [
     "NoActivation",
     "PersianRug",
     "ReLU",
+    "Reconstructor",
     "RugEncoder",
     "Spectrum",
     "TRec",

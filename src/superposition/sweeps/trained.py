@@ -258,7 +258,7 @@ def stored_run(store: Store, cell: TrainedCell) -> StoredRun:
 def _measured(cell: TrainedCell, place: Workplace) -> Row:
     """Returns the row of a finished run."""
     from superposition import theory
-    from superposition.models import load
+    from superposition.models import Autoencoder, load
     from superposition.sweeps.symmetry import measure_symmetry
     from superposition.training.storage import RECORD
 
@@ -279,4 +279,5 @@ def _measured(cell: TrainedCell, place: Workplace) -> Row:
     }
     if record["stopped"] == "diverged":  # there are no weights to measure
         return row
-    return {**row, **measure_symmetry(load(place.folder / RUN), features, place.folder)}
+    model = _checks.instance("model", load(place.folder / RUN), Autoencoder, "an Autoencoder")
+    return {**row, **measure_symmetry(model, features, place.folder)}
