@@ -6,7 +6,7 @@ import torch
 
 import superposition as sp
 from superposition.features import Law, register_law
-from superposition.models import Activation, Model, ReLUActivation, register_activation, register_model
+from superposition.models import Activation, Model, ReLU, register_activation, register_model
 from superposition.sweeps import Cell, register_cell
 from superposition.training import Objective
 
@@ -55,7 +55,7 @@ class Tied(Model):
 
     def __init__(self, n_features, n_hidden, *, seed=0):
         super().__init__()
-        self.n_features, self.n_hidden, self.activation = n_features, n_hidden, ReLUActivation()
+        self.n_features, self.n_hidden, self.activation = n_features, n_hidden, ReLU()
         start = torch.randn(n_features, n_hidden, generator=torch.Generator().manual_seed(seed))
         self.W = torch.nn.Parameter(start / n_hidden**0.5)
         self.b = torch.nn.Parameter(torch.zeros(n_features))

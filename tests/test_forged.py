@@ -204,7 +204,7 @@ class TestCheckpoints:
         """Returns the folder of a run that has a checkpoint of 5 steps, and what it holds."""
         from superposition.training import loop
 
-        advance = loop._Loop._advance
+        advance = loop.Loop._advance
 
         def stop(self):
             if self.step == 5:
@@ -212,7 +212,7 @@ class TestCheckpoints:
             advance(self)
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop._Loop, "_advance", stop)
+            patch.setattr(loop.Loop, "_advance", stop)
             patch.setattr(loop, "_CHECKPOINT_SECONDS", 0.0)
             patch.setattr(loop, "_CHECKPOINT_SHARE", 0)
             with pytest.raises(KeyboardInterrupt):
@@ -287,7 +287,7 @@ def test_models_in_bfloat16_are_saved_trained_and_resumed(tmp_path, monkeypatch)
     assert torch.equal(saved.W_enc, model().W_enc)
     config = TrainingConfig(n_steps=20, batch_size=16)
     whole = train(model(), FEATURES, config, folder=tmp_path / "whole", n_held_out=10)
-    advance = loop._Loop._advance
+    advance = loop.Loop._advance
 
     def stop(self):
         advance(self)
@@ -295,7 +295,7 @@ def test_models_in_bfloat16_are_saved_trained_and_resumed(tmp_path, monkeypatch)
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Loop, "_advance", stop)
+        patch.setattr(loop.Loop, "_advance", stop)
         with pytest.raises(KeyboardInterrupt):
             train(model(), FEATURES, config, folder=tmp_path / "begun", n_held_out=10)
     resumed = train(model(), FEATURES, config, folder=tmp_path / "begun", resume=True, n_held_out=10)

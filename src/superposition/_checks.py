@@ -53,7 +53,7 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def instance(name: str, value: Kind, kind: type, what: str) -> Kind:
+def instance(name: str, value: Any, kind: type[Kind], what: str) -> Kind:
     """Returns `value`; raises ValueError, saying what it must be, unless it is of a kind."""
     if not isinstance(value, kind):
         raise ValueError(f"`{name}` must be {what}, got {shown(value)}")

@@ -1,6 +1,6 @@
 """Kinds of things that files name: ours, and those that users add."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from superposition import _checks
@@ -15,12 +15,21 @@ class Kinds(Generic[Kind]):
         what: What they are, for messages.
         base: What all of them derive from.
         known: Ours.
+        former: Ours by names that older files have.
         name: The attribute of a class that is its name.
     """
 
-    def __init__(self, what: str, base: type[Any], *known: Kind, name: str = "kind") -> None:
+    def __init__(
+        self,
+        what: str,
+        base: type[Any],
+        *known: Kind,
+        former: Mapping[str, Kind] | None = None,
+        name: str = "kind",
+    ) -> None:
         self._what, self._base, self._name = what, base, name
         self._known: dict[str, Kind] = {self._name_of(kind): kind for kind in known}
+        self._former: dict[str, Kind] = dict(former or {})
 
     def register(self, kind: Kind) -> Kind:
         """Adds a class and returns it; one that is defined anew, as in a notebook, takes the place of the former.
@@ -33,7 +42,7 @@ class Kinds(Generic[Kind]):
         name = self._name_of(kind)
         if not isinstance(name, str) or not name:
             raise ValueError(f"`kind` must have a name in files, got {kind.__name__} without: set its `{self._name}`")
-        known = self._known.get(name, kind)
+        known = self._known.get(name) or self._former.get(name, kind)
         if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
             raise ValueError(f"`kind` must have a name of its own, got {name!r}, that of {known.__name__}")
         self._known[name] = kind
@@ -44,13 +53,14 @@ class Kinds(Generic[Kind]):
 
     def named(self, name: Any) -> Kind:
         """Returns the class of a name; raises ValueError if there is none."""
-        if not isinstance(name, str) or name not in self._known:
+        found = (self._known.get(name) or self._former.get(name)) if isinstance(name, str) else None
+        if found is None:
             *others, last = self._known
             raise ValueError(
                 f"`{self._what}` must be {', '.join(others)} or {last}, got {name!r}: one of your own is known after "
                 f"register_{self._what}"
             )
-        return self._known[name]
+        return found
 
     def __iter__(self) -> Iterator[tuple[str, Kind]]:
         """Yields names and classes."""

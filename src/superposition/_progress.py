@@ -1,6 +1,7 @@
 """Progress of long work: what, how far, how fast, how long still, and the loss so far."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -74,6 +75,16 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+
+@contextlib.contextmanager
+def reporting(progress: bool | Report, description: str) -> "Iterator[Report]":
+    """Yields what takes progress: a live display if `progress` is True, itself if it is a function, else nothing."""
+    if progress is True:
+        with Display() as display:
+            yield display.task(description)
+    else:
+        yield progress if callable(progress) else silent
 
 
 def silent(done: int, total: int, detail: str) -> None:

@@ -25,7 +25,7 @@ def import_file(path: str | Path) -> ModuleType:
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = Path(folder) / "mine.py"
+    ...     file = Path(folder) / "answers_of_mine.py"
     ...     _ = file.write_text("answer = 42")
     ...     import_file(file).answer
     42
@@ -37,8 +37,8 @@ def import_file(path: str | Path) -> ModuleType:
     _files.check_regular(path, "file to import")
     if path.suffix != ".py" or not name.isidentifier():
         raise ValueError(f"a file to import must have the name of a module and end in .py, got {path.name!r}")
-    there = importlib.util.find_spec(name)
-    if there is not None and not _is_at(there.origin, path):
+    there = None if name in sys.modules else importlib.util.find_spec(name)
+    if name in sys.modules or not (there is None or _is_at(there.origin, path)):
         raise ValueError(f"{path} must have a name of its own, but there is a module {name}: rename it")
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None

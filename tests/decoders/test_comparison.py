@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from superposition import Autoencoder, PersianRug, SparseFeatures, held_out_loss
-from superposition.decoders import OAMP, OMP, OracleSupport, ReLU, compare_decoders, fit_decoder
+from superposition.decoders import OAMP, OMP, Elementwise, OracleSupport, compare_decoders, fit_decoder
 from superposition.decoders.fitting import observed
+from superposition.models import ReLU
 from tests.rounding import assert_within, likely_gamma
 from tests.statistics import Z_BOUND
 
@@ -14,11 +15,11 @@ from tests.statistics import Z_BOUND
 def test_naive_twin_loss_over_chunks_with_importances():
     features = SparseFeatures(64, 0.1, importance=np.linspace(0, 2, 64))
     encoder = PersianRug.draw(64, 16).encoder
-    (found,) = compare_decoders(encoder, features, [ReLU(1.2, -0.3)], 40_000, seed=7)
+    (found,) = compare_decoders(encoder, features, [Elementwise(ReLU(), 1.2, -0.3)], 40_000, seed=7)
     errors, moved = [], []
     for index, size in enumerate((16384, 16384, 7232)):
         x, hidden = observed(encoder, features, size, 0.0, 7, "compare", index)
-        decoded = ReLU(1.2, -0.3)(hidden, encoder, features).features
+        decoded = Elementwise(ReLU(), 1.2, -0.3)(hidden, encoder, features).features
         wrong = (decoded - x).double()
         errors.append((wrong**2 * torch.tensor(features.importance)).mean(dim=1))
         # A slow machine decodes a chunk in parts: of other shapes, in sums of 64 and 16 in another order.
@@ -35,7 +36,7 @@ def test_naive_twin_loss_over_chunks_with_importances():
 
 def test_a_slow_decoder_sees_the_first_samples_only():
     features, rug = SparseFeatures(128, 0.05), PersianRug.draw(128, 64).encoder
-    (fast,) = compare_decoders(rug, features, [ReLU()], 4000, seconds=600)
+    (fast,) = compare_decoders(rug, features, [Elementwise(ReLU())], 4000, seconds=600)
     (slow,) = compare_decoders(rug, features, [OMP(40)], 4000, seconds=1e-6)
     assert fast.loss.count == 4000
     assert 1 <= slow.loss.count < 4000
@@ -56,7 +57,10 @@ def test_a_model_is_compared_as_it_is_and_what_was_not_fitted_says_so():
     features = SparseFeatures(64, 0.1, importance=np.linspace(0, 2, 64))
     model = Autoencoder(64, 16, seed=3)
     own, plain, fitted = compare_decoders(
-        model, features, [ReLU(), fit_decoder(ReLU(), model, features, n_samples=2000)], 20_000
+        model,
+        features,
+        [Elementwise(ReLU()), fit_decoder(Elementwise(ReLU()), model, features, n_samples=2000)],
+        20_000,
     )
     assert own.decoder == "model as it is"
     expected = held_out_loss(model, features, n_samples=20_000)
@@ -77,6 +81,6 @@ def test_bad_arguments_are_refused():
         ({"seconds": 0.0}, "`seconds` must be in"),
     ):
         with pytest.raises(ValueError, match=message):
-            compare_decoders(rug, features, [ReLU()], **change)
+            compare_decoders(rug, features, [Elementwise(ReLU())], **change)
     with pytest.raises(ValueError, match="`features` must have the encoder's n_features = 8"):
-        compare_decoders(rug, SparseFeatures(9, 0.1), [ReLU()])
+        compare_decoders(rug, SparseFeatures(9, 0.1), [Elementwise(ReLU())])

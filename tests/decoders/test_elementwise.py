@@ -7,41 +7,36 @@ import pytest
 import torch
 
 from superposition import SparseFeatures, Uniform, theory
-from superposition.decoders import (
-    Bayes,
-    Gated,
-    JumpReLU,
-    OracleSupport,
-    ReLU,
-    TopK,
-    TRec,
-    compare_decoders,
-    fit_decoder,
-)
-from superposition.decoders.elementwise import Calibration, _mean_field_loss
-from superposition.decoders.fitting import observed
+from superposition.decoders import Bayes, Elementwise, OracleSupport, compare_decoders, fit_decoder
+from superposition.decoders.calibration import Calibration
+from superposition.decoders.elementwise import _mean_field_loss
+from superposition.decoders.fitting import fitted, observed
 from superposition.decoders.readout import best_readout, matched
-from superposition.models import Autoencoder
+from superposition.models import Activation, Autoencoder, BatchTopK, Gated, JumpReLU, NoActivation, ReLU, TopK, TRec
 from superposition.models.base import encoder_of
 from superposition.models.encoders import DenseEncoder
 from tests.rounding import assert_close, assert_within, gamma
 from tests.statistics import Z_BOUND
 
-FAMILIES = [ReLU(), JumpReLU(), Gated(), TRec()]
+FAMILIES = [Elementwise(activation) for activation in (ReLU(), JumpReLU(), Gated(), TRec())]
+
+
+RELU = FAMILIES[0]
 
 
 def test_known_values():
     identity, features = torch.eye(4, dtype=torch.float64), SparseFeatures(4, 0.5)
     z = torch.tensor([[0.9, 0.5, 0.2, -0.3]], dtype=torch.float64)
     for decoder, expected in (
-        (ReLU(2.0, -0.5), [1.3, 0.5, 0, 0]),
-        (JumpReLU(2.0, -0.5, threshold=0.6), [1.3, 0, 0, 0]),
-        (Gated(2.0, -0.5, gate=0.3), [1.3, 0.5, 0, 0]),
-        (Gated(2.0, 0.0, gate=0.6), [1.8, 0, 0, 0]),
-        (TRec(2.0, -0.9), [1.8, 1.0, 0, 0]),
-        (TRec(2.0, 0.3), [1.8, 1.0, 0.4, 0]),
-        (TopK(1.0, 0.1, k=1), [1.0, 0, 0, 0]),
-        (TopK(k=4), [0.9, 0.5, 0.2, 0]),
+        (Elementwise(ReLU(), 2.0, -0.5), [1.3, 0.5, 0, 0]),
+        (Elementwise(JumpReLU(threshold=0.6), 2.0, -0.5), [1.3, 0, 0, 0]),
+        (Elementwise(Gated(gate_bias=-0.6), 2.0, -0.5), [1.3, 0.5, 0, 0]),
+        (Elementwise(Gated(gate_bias=-1.2), 2.0), [1.8, 0, 0, 0]),
+        (Elementwise(TRec(), 2.0, -0.9), [1.8, 1.0, 0, 0]),
+        (Elementwise(TRec(), 2.0, 0.3), [1.8, 1.0, 0.4, 0]),
+        (Elementwise(TopK(1), bias=0.1), [1.0, 0, 0, 0]),
+        (Elementwise(TopK(4)), [0.9, 0.5, 0.2, 0]),
+        (Elementwise(NoActivation(), 2.0, 0.1), [1.9, 1.1, 0.5, -0.5]),
     ):
         decoded = decoder(z, identity, features)
         assert_within(decoded.features, [expected], gamma(10, float))
@@ -53,7 +48,7 @@ def test_known_values():
 
 def test_batch_top_k_keeps_the_largest_of_the_batch():
     z = torch.tensor([[0.9, 0.8, 0.1], [0.2, 0.3, 0.05]])
-    decoded = TopK(k=1, among="batch")(z, torch.eye(3), SparseFeatures(3, 0.5))
+    decoded = Elementwise(BatchTopK(1))(z, torch.eye(3), SparseFeatures(3, 0.5))
     assert torch.equal(decoded.features, torch.tensor([[0.9, 0.8, 0], [0, 0, 0]]))
 
 
@@ -95,7 +90,7 @@ def test_identity_best_readout_is_unbiased_and_has_the_variance_it_says(small, n
 
 def test_fit_finds_the_mean_field_optimum_on_a_rug(rug):
     features = SparseFeatures(4096, 0.045)
-    fitted = fit_decoder(ReLU(), rug, features)
+    fitted = fit_decoder(Elementwise(ReLU()), rug, features)
     best = theory.symmetric_optimum(0.25, 0.045)
     mean = float(best_readout(rug, features).mean)
     assert fitted.W_dec is None
@@ -108,28 +103,68 @@ def test_fit_finds_the_mean_field_optimum_on_a_rug(rug):
 def test_identity_no_nearby_parameters_are_better_on_the_sample(decoder, small):
     features = SparseFeatures(64, 0.1)
     x, hidden = observed(small, features, 2000, 0.0, 5, "calibration")
-    fitted = fit_decoder(decoder, small, features, n_samples=2000, seed=5)
+    best = fit_decoder(decoder, small, features, n_samples=2000, seed=5)
 
     def loss(candidate):
         return float((candidate(hidden, small, features).features - x).square().mean())
 
-    best = loss(fitted)
-    fields = [name for name in ("scale", "bias", "threshold", "gate") if name in vars(fitted)]
-    for name in fields:
-        for change in (-0.03, -0.003, 0.003, 0.03):
-            nearby = dataclasses.replace(
-                fitted, **{name: max(getattr(fitted, name) + change, 0 if name == "threshold" else -9)}
-            )
+    least = loss(best)
+    for change in (-0.03, -0.003, 0.003, 0.03):
+        others = [dataclasses.replace(best, **{name: getattr(best, name) + change}) for name in ("scale", "bias")]
+        match best.activation:
+            case JumpReLU(log_threshold=first):
+                threshold = max(first.exp().item() + change, 0)
+                others.append(dataclasses.replace(best, activation=JumpReLU(threshold=threshold)))
+            case Gated(gate_bias=first):
+                others.append(dataclasses.replace(best, activation=Gated(gate_bias=first.item() + change)))
+        for nearby in others:
             # Gates are tried half-way between entries: of 128 000 some 1e-5 apart, the loss is missed in second order,
             # and its sums are rounded by less.
-            assert loss(nearby) >= best * (1 - 1e-8), (name, change)
+            assert loss(nearby) >= least * (1 - 1e-8), (nearby, change)
+
+
+def test_naive_twin_without_an_activation_it_is_the_best_straight_line(small):
+    features = SparseFeatures(64, 0.1)
+    x, hidden = observed(small, features, 500, 0.0, 0, "calibration")
+    line = fit_decoder(Elementwise(NoActivation()), small, features, n_samples=500)
+    z = (hidden @ line.W_dec.T).numpy().ravel()
+    slope, start = np.polyfit(z, x.numpy().ravel(), 1)
+    # Sums over 32 000 entries, in another order.
+    assert_close([line.scale, line.bias], [slope, start], gamma(500 * 64, float))
+
+
+class Smooth(Activation):
+    """A ReLU without its corner, which no rule of ours knows."""
+
+    def __init__(self, sharpness):
+        super().__init__()
+        self.sharpness = sharpness
+
+    def forward(self, m, bias):
+        return torch.nn.functional.softplus(m + bias, beta=self.sharpness)
+
+
+@pytest.mark.parametrize("activation", [Smooth(30.0), JumpReLU(64, threshold=0.3)])
+def test_an_activation_of_ones_own_is_fitted_by_search(small, activation):
+    features = SparseFeatures(64, 0.1)
+    sample = Calibration.of(*observed(small, features, 2000, 0.0, 0, "calibration"), small, features, 0.0)
+
+    def loss(decoder):
+        return float((decoder.activate(sample.z) - sample.x).square().mean())
+
+    best = fitted(Elementwise(activation), sample)
+    relu = fitted(Elementwise(ReLU()), sample)
+    assert loss(best) < loss(dataclasses.replace(relu, activation=activation))
+    for name in ("scale", "bias"):
+        for change in (-0.01, 0.01):
+            assert loss(dataclasses.replace(best, **{name: getattr(best, name) + change})) > loss(best)
 
 
 def test_fit_chooses_k_or_keeps_it(rug):
     features = SparseFeatures(4096, 0.05)
-    chosen = fit_decoder(TopK(), rug, features, n_samples=100)
-    assert 150 < chosen.k < 600
-    assert fit_decoder(TopK(k=205), rug, features, n_samples=100).k == 205
+    chosen = fit_decoder(Elementwise(TopK()), rug, features, n_samples=100)
+    assert 150 < chosen.activation.k < 600
+    assert fit_decoder(Elementwise(TopK(205)), rug, features, n_samples=100).activation.k == 205
     kept = fit_decoder(Bayes(), rug, features)
     assert isinstance(kept, Bayes)
 
@@ -156,12 +191,12 @@ def gate_by_quadrature(scale, bias, gate, mean, sigma, p):
 @pytest.mark.parametrize(
     ("decoder", "scale", "bias", "gate"),
     [
-        (ReLU(1.3, -0.4), 1.3, -0.4, 0.4 / 1.3),
-        (JumpReLU(1.2, -0.1, threshold=0.3), 1.2, -0.1, 0.4 / 1.2),
-        (Gated(0.9, 0.05, gate=0.25), 0.9, 0.05, 0.25),
-        (TRec(1.1, -0.5), 1.1, 0.0, 0.5 / 1.1),
+        (Elementwise(ReLU(), 1.3, -0.4), 1.3, -0.4, 0.4 / 1.3),
+        (Elementwise(JumpReLU(threshold=0.3), 1.2, -0.1), 1.2, -0.1, 0.4 / 1.2),
+        (Elementwise(Gated(gate_bias=-0.225), 0.9, 0.05), 0.9, 0.05, 0.25),
+        (Elementwise(TRec(), 1.1, -0.5), 1.1, 0.0, 0.5 / 1.1),
     ],
-    ids=lambda case: case.name if isinstance(case, ReLU | JumpReLU | Gated | TRec) else "",
+    ids=lambda case: case.name if isinstance(case, Elementwise) else "",
 )
 def test_naive_twin_predicted_loss_of_a_gate(decoder, scale, bias, gate, rug):
     features, noise = SparseFeatures(4096, 0.1), 0.01
@@ -172,10 +207,22 @@ def test_naive_twin_predicted_loss_of_a_gate(decoder, scale, bias, gate, rug):
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize(("scale", "bias"), [(1.3, -0.4), (0.8, -0.05), (1.0, -3.0)])
+def test_identity_a_gate_at_its_corner_is_the_theorys_relu(rug, scale, bias, noise):
+    features = SparseFeatures(4096, 0.01)
+    readout = best_readout(rug, features, noise)
+    shifted = bias + scale * float(readout.mean)
+    expected = theory.relu_loss(scale, shifted, float(readout.noise_std), 0.01)
+    found = Elementwise(ReLU(), scale, bias).predicted_loss(rug, features, noise)
+    # Quadrature against closed forms; at the mean, terms that cancel to (σ/θ)⁴ of themselves.
+    assert_close(found, expected, gamma(10_000, float))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01])
 def test_simulation_mean_field_predicts_every_elementwise_decoder(rug, noise):
     features = SparseFeatures(4096, 0.1)
     decoders = [fit_decoder(decoder, rug, features, noise_variance=noise) for decoder in FAMILIES]
-    decoders += [Bayes(noise), OracleSupport(noise_variance=noise), JumpReLU(1.2, -0.1, threshold=0.3)]
+    decoders += [Bayes(noise), OracleSupport(noise_variance=noise), Elementwise(JumpReLU(threshold=0.3), 1.2, -0.1)]
     found = compare_decoders(rug, features, decoders, 1500, noise_variance=noise)
     for result in found:
         error = Z_BOUND * result.loss.standard_error
@@ -191,14 +238,16 @@ def test_simulation_mean_field_predicts_every_elementwise_decoder(rug, noise):
 
 def test_bayes_on_weights_that_are_not_tight_beats_the_best_relu():
     features, encoder = SparseFeatures(128, 0.05), encoder_of(Autoencoder(128, 32, seed=2))
-    relu = fit_decoder(ReLU(), encoder, features, n_samples=20_000)
+    relu = fit_decoder(Elementwise(ReLU()), encoder, features, n_samples=20_000)
     assert relu.W_dec is not None
-    found = compare_decoders(encoder, features, [Bayes(), relu, ReLU()], 20_000)
+    found = compare_decoders(encoder, features, [Bayes(), relu, Elementwise(ReLU())], 20_000)
     assert found[0].loss.value < found[1].loss.value < found[2].loss.value
     assert found[0].predicted is found[1].predicted is None
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, TopK(), TopK(among="batch")], ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    "family", [*FAMILIES, Elementwise(TopK()), Elementwise(BatchTopK())], ids=lambda family: family.name
+)
 def test_limit_columns_that_are_nearly_none_cost_no_more_than_none(family):
     """A trained model with dead features: their interference is 70 times the others', and all share the parameters."""
     features, W_enc = SparseFeatures(128, 0.045), DenseEncoder.gaussian(128, 32, seed=2).W_enc.clone()
@@ -206,14 +255,27 @@ def test_limit_columns_that_are_nearly_none_cost_no_more_than_none(family):
     losses = {}
     for size in (0.0, 0.015):
         encoder = DenseEncoder(torch.where(dead, size, 1.0) * W_enc)
-        fitted = fit_decoder(family, encoder, features)
-        losses[size] = compare_decoders(encoder, features, [fitted], 8000)[0].loss.value
-        assert (fitted.W_dec[dead] == 0).all()
+        best = fit_decoder(family, encoder, features)
+        losses[size] = compare_decoders(encoder, features, [best], 8000)[0].loss.value
+        assert (best.W_dec[dead] == 0).all()
     # The nearly dead ones are noise of 0.015² of a feature's variance.
     assert abs(losses[0.015] / losses[0.0] - 1) < 0.01
     sample = Calibration.of(*observed(encoder, features, 2000, 0.0, 0, "test"), encoder, features, 0.0)
-    spoilt = family.fitted(sample)
+    spoilt = fitted(family, sample)
     assert float((spoilt.activate(sample.z) - sample.x).square().mean()) > 1.3 * losses[0.0]
+
+
+def test_a_trained_jump_relu_is_compared_with_the_fitted_one():
+    features, model = SparseFeatures(32, 0.1), Autoencoder(32, 8, activation=JumpReLU(32), seed=3)
+    own = Elementwise(model.activation, W_dec=model.W_dec)
+    model.activation.log_threshold.data.fill_(0.0)  # which the decoder has a copy of
+    decoders = [own, fit_decoder(Elementwise(JumpReLU(32)), model, features, n_samples=4000)]
+    as_it_is, copied, best = compare_decoders(model, features, decoders, 4000)
+    assert (as_it_is.decoder, copied.decoder, best.decoder) == ("model as it is", "JumpReLU", "JumpReLU")
+    model.activation.log_threshold.data.fill_(np.log(0.05))
+    assert copied.loss == compare_decoders(model, features, [], 4000)[0].loss != as_it_is.loss
+    assert best.loss.value < copied.loss.value
+    assert decoders[1].activation.log_threshold.ndim == 0
 
 
 def test_a_feature_without_a_column_is_decoded_as_its_mean(small):
@@ -229,10 +291,10 @@ def test_a_feature_without_a_column_is_decoded_as_its_mean(small):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ReLU(scale=0.0), r"`scale` must be in \(0, inf\), got 0"),
-        (lambda: ReLU(bias=float("nan")), "`bias` must be finite"),
+        (lambda: Elementwise(ReLU(), scale=0.0), r"`scale` must be in \(0, inf\), got 0"),
+        (lambda: Elementwise(ReLU(), bias=float("nan")), "`bias` must be finite"),
         (lambda: JumpReLU(threshold=-1.0), "`threshold` must be finite and not negative, got -1"),
-        (lambda: TopK(k=0), "`k` must be a whole number of at least 1, got 0"),
+        (lambda: TopK(0), "`k` must be a whole number of at least 1, got 0"),
         (lambda: Bayes(-1e-3), "`noise_variance` must be finite and not negative"),
     ],
 )
@@ -244,12 +306,12 @@ def test_bad_parameters_are_refused(call, message):
 @pytest.mark.parametrize(
     ("decoder", "change", "message"),
     [
-        (ReLU(), {"hidden": torch.full((2, 32), torch.nan)}, r"`hidden` must be finite, got nan at index \(0, 0\)"),
-        (ReLU(), {"hidden": torch.zeros(2, 31)}, r"`hidden` must have shape \(batch, 32\), got \(2, 31\)"),
-        (ReLU(), {"features": SparseFeatures(63, 0.1)}, "`features` must have the encoder's n_features = 64, got 63"),
-        (ReLU(W_dec=torch.zeros(64, 31)), {}, r"`W_dec` must have shape \(64, 32\), got \(64, 31\)"),
-        (TopK(), {}, "`k` must be given, got None"),
-        (TopK(k=65), {}, r"`k` must be a whole number in \[1, 64\], got 65"),
+        (RELU, {"hidden": torch.full((2, 32), torch.nan)}, r"`hidden` must be finite, got nan at index \(0, 0\)"),
+        (RELU, {"hidden": torch.zeros(2, 31)}, r"`hidden` must have shape \(batch, 32\), got \(2, 31\)"),
+        (RELU, {"features": SparseFeatures(63, 0.1)}, "`features` must have the encoder's n_features = 64, got 63"),
+        (Elementwise(ReLU(), W_dec=torch.zeros(64, 31)), {}, r"`W_dec` must have shape \(64, 32\), got \(64, 31\)"),
+        (Elementwise(TopK()), {}, "`k` must be given, got None"),
+        (Elementwise(TopK(65)), {}, r"`k` must be a whole number in \[1, 64\], got 65"),
         (Bayes(), {"features": SparseFeatures(64, np.full(64, 0.1))}, "must be symmetric for a Bayes decoder"),
         (OracleSupport(), {}, r"`active` must have shape \(2, 64\), got None: use told\(x\)"),
     ],

@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from superposition import Constant, PersianRug, SparseFeatures
-from superposition.decoders import AMP, OAMP, BasisPursuit, Bayes, ReLU, ThresholdLeastSquares, TopK
+from superposition.decoders import AMP, OAMP, BasisPursuit, Bayes, Elementwise, ThresholdLeastSquares
+from superposition.models import ReLU, TopK
 from superposition.models.encoders import DenseEncoder
 
 FEATURES = SparseFeatures(16, 0.1)
 RUG = PersianRug.draw(16, 8).encoder
 ITERATIVE = (AMP(), OAMP(), OAMP(noise_variance=None))
-DECODERS = (ReLU(), TopK(k=2), Bayes(), ThresholdLeastSquares(2, rounds=3), *ITERATIVE)
+DECODERS = (Elementwise(ReLU()), Elementwise(TopK(2)), Bayes(), ThresholdLeastSquares(2, rounds=3), *ITERATIVE)
 
 
 def batch(size, dtype=torch.float32):
@@ -49,7 +50,7 @@ def test_samples_out_of_range_end_at_the_prior_mean_and_leave_the_others_alone(d
 
 
 def test_one_step_out_of_range_says_so():
-    decoded = ReLU(scale=1e30)(batch(1e20), RUG, FEATURES)
+    decoded = Elementwise(ReLU(), scale=1e30)(batch(1e20), RUG, FEATURES)
     assert decoded.converged.tolist() == [True, False]
     assert decoded.why == "1 of 2 samples: they left the range of torch.float32"
     assert decoded.residual[1] == np.inf
@@ -68,7 +69,7 @@ def test_one_step_out_of_range_says_so():
 def test_what_does_not_fit_is_refused(change, message):
     given = {"hidden": torch.zeros(2, 8), "W_enc": torch.eye(16)[:8], "features": FEATURES} | change
     with pytest.raises(ValueError, match=message):
-        ReLU()(**given)
+        Elementwise(ReLU())(**given)
 
 
 @pytest.mark.parametrize("decoder", [BasisPursuit(), BasisPursuit(nonnegative=False)])
@@ -80,7 +81,7 @@ def test_basis_pursuit_has_no_unit(decoder):
 
 def test_weights_changed_from_outside_change_nothing():
     W = torch.eye(4)
-    encoder, decoder = DenseEncoder(W), ReLU(W_dec=W)
+    encoder, decoder = DenseEncoder(W), Elementwise(ReLU(), W_dec=W)
     W[0, 0] = 7.0
     assert float(encoder.column_norms()[0]) == 1.0
     hidden = torch.tensor([[1.0, 0.0, 0.0, 0.0]])

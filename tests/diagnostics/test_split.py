@@ -19,7 +19,7 @@ from superposition import (
 from superposition._random import torch_generator
 from superposition.diagnostics import interference, loss_split, split
 from superposition.features.sampling import SparseBatch
-from superposition.models import TopKActivation
+from superposition.models import TopK
 from tests.diagnostics.weights import of_matrix, of_pairs
 from tests.rounding import assert_within, conditioned_bound, gamma
 from tests.statistics import Z_BOUND
@@ -271,8 +271,8 @@ def test_seeds_global_state_and_what_is_at_hand():
         (lambda: loss_split(Autoencoder(6, 2), FEATURES, n_samples=7), "`n_samples` must be even, got 7"),
         (lambda: loss_split(Autoencoder(6, 2), FEATURES, n_samples=2, seed=-1), "`seed` must be"),
         (
-            lambda: loss_split(Autoencoder(6, 2, activation=TopKActivation(1)), FEATURES),
-            "`model` must have a ReLU or no activation, got top-k",
+            lambda: loss_split(Autoencoder(6, 2, activation=TopK(1)), FEATURES),
+            "`model` must have a ReLU or no activation, got topk",
         ),
         (
             lambda: loss_split(

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 import superposition
 from superposition.features import Beta, Constant, Empirical, Exponential, HalfNormal, Law, Uniform
-from superposition.features.laws import law_from_config
+from superposition.features.laws.kinds import law_from_config
 from superposition.theory import linear_loss, symmetric_optimum
 from tests.features.test_laws_oracle import LAWS as CONTINUOUS, expectation
 from tests.rounding import assert_close, assert_within, gamma

@@ -31,14 +31,16 @@ STRANGE = (
     *(sp.SparseFeatures(8, 0.1, sp.Constant(value)) for value in (1e-100, 1e-12, 1e12, 1e30, 1e100)),
     sp.SparseFeatures(8, 0.1, importance=1e300),
     sp.SparseFeatures(8, np.array([0.1] * 7 + [1.0])),
+    models.HiddenActivations(torch.eye(8), sp.SparseFeatures(8, 0.1)),
 )
 DECODERS = (
-    decoders.ReLU(),
-    decoders.JumpReLU(threshold=0.1),
-    decoders.Gated(),
-    decoders.TRec(),
-    decoders.TopK(k=2),
-    decoders.TopK(k=2, among="batch"),
+    *(
+        decoders.Elementwise(activation)
+        for activation in (
+            *(models.ReLU(), models.JumpReLU(threshold=0.1), models.Gated(), models.TRec(), models.NoActivation()),
+            *(models.TopK(2), models.BatchTopK(2)),
+        )
+    ),
     decoders.Bayes(),
     decoders.ThresholdLeastSquares(2, rounds=5),
     decoders.OMP(k=2),
@@ -72,7 +74,7 @@ MODELS = (
 
 
 REGISTERED = {
-    "register_model": sp.Autoencoder, "register_activation": models.ReLUActivation, "register_law": sp.Uniform
+    "register_model": sp.Autoencoder, "register_activation": models.ReLU, "register_law": sp.Uniform
 }  # fmt: skip
 
 
@@ -91,11 +93,12 @@ def configurations():
     number, floats = {"scale": JUNK, "bias": JUNK}, (*tensors(8, 4), *JUNK[1:6])
     passing = dict.fromkeys(("n_steps", "damping", "tolerance", "noise_variance"), JUNK)
     for kind, good, hostile in (
-        (decoders.ReLU, {}, {**number, "W_dec": floats}),
-        (decoders.JumpReLU, {}, {"threshold": JUNK}),
-        (decoders.Gated, {}, {"gate": JUNK}),
-        (decoders.TRec, {}, number),
-        (decoders.TopK, {}, {"k": JUNK, "among": JUNK}),
+        (decoders.Elementwise, {"activation": models.ReLU()}, {"activation": JUNK, **number, "W_dec": floats}),
+        (models.JumpReLU, {}, {"n_features": JUNK[1:], "bandwidth": JUNK, "threshold": JUNK}),
+        (models.Gated, {}, {"n_features": JUNK[1:], "bandwidth": JUNK, "gate_bias": JUNK}),
+        (models.TRec, {}, {"bandwidth": JUNK}),
+        (models.TopK, {}, {"k": JUNK}),
+        (models.BatchTopK, {}, {"k": JUNK}),
         (decoders.Bayes, {}, {"noise_variance": JUNK}),
         (decoders.OracleSupport, {}, {"active": (*tensors(2, 8), *JUNK), "noise_variance": JUNK}),
         (decoders.ThresholdLeastSquares, {"k": 2}, {"k": JUNK, "rounds": JUNK, **number, "W_dec": floats}),
@@ -112,12 +115,17 @@ def configurations():
 
 def fitting():
     encoders, common = (*tensors(4, 8), *JUNK), {"seed": JUNK, "noise_variance": (*JUNK, 1e30, 1e300)}
-    good = {"decoder": decoders.ReLU(), "encoder": W, "features": FEATURES, "n_samples": 8}
-    hostile = {"decoder": (*JUNK, *DECODERS, decoders.TopK()), "encoder": encoders, "features": STRANGE, **common}
+    good = {"decoder": decoders.Elementwise(models.ReLU()), "encoder": W, "features": FEATURES, "n_samples": 8}
+    hostile = {
+        "decoder": (*JUNK, *DECODERS, decoders.Elementwise(models.TopK())),
+        "encoder": encoders,
+        "features": STRANGE,
+        **common,
+    }
     yield "fit_decoder", decoders.fit_decoder, good, {**hostile, "n_samples": JUNK[:18]}
     yield "decoder_named", decoders.decoder_named, {"name": "lemma1", "k": 2}, {"name": JUNK, "k": JUNK}
     yield "decoder_named amp", decoders.decoder_named, {"name": "amp", "k": 2}, {"noise_variance": JUNK}
-    good = {"encoder": W, "features": FEATURES, "decoders": [decoders.ReLU()], "n_samples": 4}
+    good = {"encoder": W, "features": FEATURES, "decoders": [decoders.Elementwise(models.ReLU())], "n_samples": 4}
     hostile = {"encoder": encoders, "features": STRANGE, "decoders": JUNK, "seconds": JUNK, **common}
     yield "compare_decoders", decoders.compare_decoders, good, {**hostile, "n_samples": JUNK[:17]}
 
@@ -154,7 +162,7 @@ def _finite(batch):
 def weights():
     yield "Autoencoder", sp.Autoencoder, {"n_features": 4, "n_hidden": 2}, {
         "n_features": JUNK, "n_hidden": JUNK, "seed": JUNK, "initialization": JUNK,
-        "activation": (*JUNK[1:], torch.nn.ReLU(), models.JumpReLUActivation(3, 0.1))}  # fmt: skip
+        "activation": (*JUNK[1:], torch.nn.ReLU(), models.JumpReLU(3))}  # fmt: skip
     plain = {"W_enc": torch.rand(2, 4), "W_dec": torch.rand(4, 2), "b_dec": torch.rand(4)}
     yield "LinearAutoencoder", sp.LinearAutoencoder, plain, {
         name: (*tensors(*tensor.shape), *JUNK) for name, tensor in plain.items()}  # fmt: skip

@@ -1,5 +1,7 @@
 """A kind of model and an activation that a user defines: what ours do with them, without knowing them."""
 
+import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -9,19 +11,21 @@ import pytest
 import torch
 
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, load, save, symmetry, train
-from superposition.decoders import OAMP, ReLU, compare_decoders, fit_decoder, recover
+from superposition.decoders import OAMP, Elementwise, compare_decoders, fit_decoder, recover
 from superposition.diagnostics import interference, loss_split, spectrum
 from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models import (
     Activation,
-    JumpReLUActivation,
+    BatchTopK,
+    JumpReLU,
     Model,
     NoActivation,
-    ReLUActivation,
-    TopKActivation,
+    ReLU,
+    TopK,
     register_activation,
     register_model,
 )
+from superposition.sweeps import Store, Sweep, TrainedCell, run_sweep, stored_run
 from tests.rounding import assert_close, assert_within, gamma
 
 FEATURES = SparseFeatures(12, 0.2)
@@ -32,6 +36,7 @@ class Squared(Activation):
     """s ReLU(m + b)², s > 0 learnt."""
 
     kind: ClassVar[str] = "tests.squared"
+    setting: ClassVar[str | None] = "power"
 
     def __init__(self, power: float = 2.0) -> None:
         super().__init__()
@@ -53,7 +58,7 @@ class Mirrored(Model):
     def __init__(self, n_features, n_hidden, *, turns=1):
         super().__init__()
         self.n_features, self.n_hidden, self.turns = n_features, n_hidden, turns
-        self.activation = ReLUActivation()
+        self.activation = ReLU()
         self.gain, self.b = (torch.nn.Parameter(torch.tensor(value)) for value in (0.7, -0.1))
 
     @property
@@ -103,7 +108,7 @@ def test_naive_twin_a_model_of_ones_own_is_asked_what_ours_are(generator):
         assert_close(measure(own, FEATURES).value, measure(ours, FEATURES).value, 100 * rounding)
     assert_within(interference(own, FEATURES).variance, interference(ours, FEATURES).variance, 12 * rounding)
     assert_close(symmetry(own, FEATURES).diagonal.mean, symmetry(ours, FEATURES).diagonal.mean, 12 * rounding)
-    found = compare_decoders(own, FEATURES, [fit_decoder(ReLU(), own, FEATURES), OAMP()], 200)
+    found = compare_decoders(own, FEATURES, [fit_decoder(Elementwise(ReLU()), own, FEATURES), OAMP()], 200)
     assert all(result.loss.value > 0 for result in found)
 
 
@@ -187,7 +192,7 @@ def test_sizes_that_a_file_claims_are_held_against_it_before_memory_is_taken(tmp
 
         def __init__(self, n_features, n_hidden):
             super().__init__()
-            self.n_features, self.n_hidden, self.activation = n_features, n_hidden, ReLUActivation()
+            self.n_features, self.n_hidden, self.activation = n_features, n_hidden, ReLU()
             self.W = torch.nn.Parameter(torch.zeros(n_features, n_hidden))
 
         def encode(self, x):
@@ -212,7 +217,7 @@ def test_sizes_that_a_file_claims_are_held_against_it_before_memory_is_taken(tmp
 
 def test_an_activation_for_other_features_is_refused():
     with pytest.raises(ValueError, match="`activation` must be for 64 features, got JumpReLU"):
-        Autoencoder(64, 16, activation=JumpReLUActivation(32, 0.1))
+        Autoencoder(64, 16, activation=JumpReLU(32))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +227,7 @@ def test_an_activation_for_other_features_is_refused():
             "register_activation(models.PersianRug)",
             "`kind` must be a subclass of Activation, got .*PersianRug'>",
         ),
-        ("register_model(3)", "`kind` must be a subclass of Model, got 3"),
+        ("register_model(3)", "`kind` must be a subclass of Reconstructor, got 3"),
         ("models.Autoencoder(8, 2, activation='relu')", "`activation` must be an Activation such as .*, got 'relu'"),
     ],
 )
@@ -245,7 +250,7 @@ def test_a_model_of_an_activation_that_nobody_could_load_is_not_saved(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("activation", [Squared(1.5), TopKActivation(3, among="batch"), NoActivation()])
+@pytest.mark.parametrize("activation", [Squared(1.5), BatchTopK(3), NoActivation(), JumpReLU()])
 def test_an_autoencoder_of_any_activation_is_trained_saved_and_loaded(tmp_path, generator, activation):
     model = Autoencoder(12, 4, activation=activation, seed=1)
     before = held_out_loss(model, FEATURES, n_samples=4000)
@@ -266,3 +271,31 @@ def test_an_activation_nobody_knows_is_refused_by_name(tmp_path):
     config.write_text(text.replace("tests.squared", "somebody.else"))
     with pytest.raises(ValueError, match=r"`activation` must be none, relu, .*, got 'somebody\.else': one of your own"):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("former", "activation"),
+    [
+        ('"kind": "top-k", "k": 3, "among": "sample"', TopK(3)),
+        ('"kind": "top-k", "k": 3, "among": "batch"', BatchTopK(3)),
+        ('"kind": "jump-relu", "bandwidth": 0.2', JumpReLU(12, bandwidth=0.2)),
+    ],
+)
+def test_activations_by_their_former_names_are_read(tmp_path, generator, former, activation):
+    model = Autoencoder(12, 4, activation=activation, seed=1)
+    config = save(model, tmp_path / "model") / "config.json"
+    text = re.sub(r'"activation": {.*?}', f'"activation": {{{former}}}', config.read_text(), flags=re.DOTALL)
+    config.write_text(text)
+    x = FEATURES.sample(20, generator)
+    assert torch.equal(load(config.parent)(x), model(x))
+    with pytest.raises(ValueError, match=r"`kind` must have a name of its own, got .*, that of"):
+        register_activation(type("Other", (Squared,), {"kind": json.loads(f"{{{former}}}")["kind"]}))
+
+
+def test_a_cell_of_an_activation_of_ones_own_is_swept(tmp_path):
+    cell = TrainedCell(12, 4, 0.2, n_steps=20, n_held_out=100, activation="tests.squared", setting=1.5)
+    store = Store(tmp_path / "store")
+    run_sweep(Sweep((cell,)), store)
+    assert stored_run(store, cell).model.activation.power == 1.5
+    with pytest.raises(ValueError, match=r"`setting` must be given for tests\.squared: its power"):
+        dataclasses.replace(cell, setting=None)

@@ -19,7 +19,7 @@ def interrupted(monkeypatch):
     """Returns a context in which training gets Ctrl-C after a step."""
     from superposition.training import loop
 
-    advance = loop._Loop._advance
+    advance = loop.Loop._advance
 
     @contextlib.contextmanager
     def at(step):
@@ -29,7 +29,7 @@ def interrupted(monkeypatch):
                 signal.raise_signal(signal.SIGINT)
 
         with monkeypatch.context() as patch:
-            patch.setattr(loop._Loop, "_advance", advance_and_stop)
+            patch.setattr(loop.Loop, "_advance", advance_and_stop)
             yield
 
     return at

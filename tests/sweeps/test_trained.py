@@ -34,7 +34,7 @@ from tests.sweeps.conftest import CELL
         {"rate_cap": 0.1},
         {"stop_window": 10},
         {"precision": "bfloat16"},
-        {"activation": "top-k", "setting": 2.0},
+        {"activation": "topk", "setting": 2.0},
     ],
 )
 def test_every_field_is_in_the_key(change):
@@ -52,7 +52,7 @@ def test_cells_that_train_alike_share_their_key():
 
 
 @pytest.mark.parametrize(
-    ("activation", "setting"), [("top-k", 2), ("batch-top-k", 2), ("jump-relu", 0.1), ("gated", 0.1), ("trec", 0.1)]
+    ("activation", "setting"), [("topk", 2), ("batchtopk", 2), ("jumprelu", 0.1), ("gated", 0.1), ("trec", 0.1)]
 )
 def test_a_cell_of_any_activation_is_trained_and_read_back(tmp_path, activation, setting):
     cell = dataclasses.replace(CELL, activation=activation, setting=setting)
@@ -60,8 +60,14 @@ def test_a_cell_of_any_activation_is_trained_and_read_back(tmp_path, activation,
     store = Store(tmp_path / "store")
     run_sweep(Sweep((cell,)), store)
     run = stored_run(store, cell)
-    assert run.model.activation.kind == activation.removeprefix("batch-")
+    assert run.model.activation.kind == activation
     assert held_out_loss(run.model, cell.features(), n_samples=cell.n_held_out, seed=cell.seed) == run.loss
+
+
+def test_a_cell_of_a_former_name_is_that_of_the_new_one():
+    former = dataclasses.replace(CELL, activation="jump-relu", setting=0.1)
+    assert former == dataclasses.replace(CELL, activation="jumprelu", setting=0.1)
+    assert former.content()["activation"] == "jumprelu"
 
 
 def test_the_key_is_stable():
@@ -115,9 +121,11 @@ def test_a_table_has_columns_of_one_type_for_cells_of_any_words(store):
         ({"law": "beta"}, "`law` beta must have alpha and beta after colons, got 'beta'"),
         ({"batch_size": 0}, "`batch_size` must be"),
         ({"learning_rate": 0.0}, "`learning_rate` must be"),
-        ({"activation": "top-k"}, "`setting` must be given for top-k: its k"),
-        ({"activation": "top-k", "setting": 2.5}, r"`setting` must be a whole number in \[1, 16\], got 2.5"),
-        ({"activation": "gated", "setting": 0.0}, r"`setting` must be in \(0, inf\), got 0"),
+        ({"activation": "topk"}, "`setting` must be given for topk: its k"),
+        ({"activation": "topk", "setting": 2.5}, r"`k` must be a whole number in \[1, 16\], got 2.5"),
+        ({"activation": "batchtopk", "setting": 17}, r"`k` must be a whole number in \[1, 16\], got 17"),
+        ({"activation": "gated", "setting": 0.0}, r"`bandwidth` must be in \(0, inf\), got 0"),
+        ({"activation": "gelu"}, "`activation` must be none, relu, topk, .*, got 'gelu'"),
         ({"setting": 2.0}, "`setting` must be left out for relu, got 2"),
     ],
 )
@@ -234,7 +242,7 @@ def test_cells_on_the_same_batches_are_trained_together(store, tmp_path, complet
 
 def test_an_interrupted_batch_goes_on(store, complete, monkeypatch):
     cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4)]
-    advance, steps = loop._Loop._advance, []
+    advance, steps = loop.Loop._advance, []
 
     def interrupted(self):
         steps.append(self.step)
@@ -242,7 +250,7 @@ def test_an_interrupted_batch_goes_on(store, complete, monkeypatch):
         if len(steps) == 12:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop._Loop, "_advance", interrupted)
+    monkeypatch.setattr(loop.Loop, "_advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         complete(store, *cells)
     assert store.missing(cells) == cells

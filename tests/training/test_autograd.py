@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from superposition import Autoencoder, LinearAutoencoder, PersianRug, SparseFeatures, TrainingConfig, load, train
-from superposition.models import JumpReLUActivation, TopKActivation
+from superposition.models import JumpReLU, TopK
 from superposition.training import Objective, Reconstruction
 from tests.rounding import assert_within, gamma, trained_bound
 
@@ -85,8 +85,8 @@ def test_penalties_do_what_they_say_and_losses_are_reported_without_them():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Autoencoder(32, 8, activation=JumpReLUActivation(32, 0.1)),
-        lambda: Autoencoder(32, 8, activation=TopKActivation(4)),
+        lambda: Autoencoder(32, 8, activation=JumpReLU(32)),
+        lambda: Autoencoder(32, 8, activation=TopK(4)),
         lambda: PersianRug.draw(32, 8),
     ],
     ids=["jump", "top-k", "rug"],

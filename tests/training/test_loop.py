@@ -11,7 +11,7 @@ from superposition import Autoencoder, Constant, Estimate, SparseFeatures, Train
 from superposition.models import load_with_features
 from superposition.theory import linear_loss, weighted_linear_loss
 from superposition.training import Curve, loop, train_many
-from superposition.training.loop import _Loop
+from superposition.training.loop import Loop
 from tests.rounding import assert_within, gamma, trained_bound, unit_roundoff
 from tests.statistics import Z_BOUND
 
@@ -112,7 +112,7 @@ def test_known_sequences_stop_where_the_rule_says(small, monkeypatch, losses, wi
         self.losses[self.step] = losses(self.step)
         self.step += 1
 
-    monkeypatch.setattr(_Loop, "_advance", advance)
+    monkeypatch.setattr(Loop, "_advance", advance)
     monkeypatch.setattr(loop, "_collapsed", lambda *_: False)
     config = small.config.replace(n_steps=n_steps, stop_window=window)
     run = train(small.model(), small.features, config, n_held_out=10)
@@ -139,7 +139,7 @@ def test_a_run_that_sits_at_the_constant_prediction_is_given_up(small, monkeypat
         self.losses[self.step] = constant - share * (constant - linear)
         self.step += 1
 
-    monkeypatch.setattr(_Loop, "_advance", advance)
+    monkeypatch.setattr(Loop, "_advance", advance)
     monkeypatch.setattr(loop, "_collapsed", lambda *_: False)
     config = small.config.replace(n_steps=n_steps, stop_window=window)
     run = train(small.model(), small.features, config, n_held_out=10)
@@ -264,7 +264,7 @@ def test_progress_is_reported(small, capsys):
     ],
 )
 def test_bad_arguments_are_refused_before_training(small, arguments, message, monkeypatch):
-    monkeypatch.setattr(_Loop, "_advance", lambda _: pytest.fail("trained"))
+    monkeypatch.setattr(Loop, "_advance", lambda _: pytest.fail("trained"))
     with pytest.raises(ValueError, match=message):
         train(small.model(), **{"features": small.features, "config": small.config, **arguments})
 

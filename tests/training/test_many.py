@@ -7,7 +7,7 @@ import torch
 
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, train
 from superposition.training import train_many
-from superposition.training.loop import _Loop
+from superposition.training.loop import Loop
 from tests.rounding import assert_within, likely_gamma, trained_bound, unit_roundoff
 
 FEATURES = SparseFeatures(24, 0.15, importance=np.linspace(0.5, 1.5, 24))
@@ -61,7 +61,7 @@ def test_single_precision_ends_at_the_same_loss():
 
 def test_each_model_ends_by_itself_and_then_stays_as_it_is(monkeypatch):
     weights = []
-    note_ends = _Loop._note_ends
+    note_ends = Loop._note_ends
 
     def note(self):
         note_ends(self)
@@ -69,7 +69,7 @@ def test_each_model_ends_by_itself_and_then_stays_as_it_is(monkeypatch):
             ended = int(torch.argmax(self._ends[:, 0]))
             weights.append((ended, self.models[ended].W_dec.detach().clone()))
 
-    monkeypatch.setattr(_Loop, "_note_ends", note)
+    monkeypatch.setattr(Loop, "_note_ends", note)
     config = TrainingConfig.paper().replace(n_steps=4000, batch_size=16, learning_rate=0.1, stop_window=20)
     runs = train_many(models(initialization="linear"), FEATURES, config, n_held_out=100)
     assert len({run.steps for run in runs}) > 1
@@ -82,7 +82,7 @@ def test_each_model_ends_by_itself_and_then_stays_as_it_is(monkeypatch):
 @pytest.mark.parametrize("step", [1, 49, 50, 77])
 def test_interrupted_and_gone_on_is_the_straight_run(step, tmp_path, monkeypatch):
     straight = train_many(models(), FEATURES, CONFIG, seed=2, n_held_out=10)
-    advance = _Loop._advance
+    advance = Loop._advance
 
     def advance_and_signal(self):
         advance(self)
@@ -90,7 +90,7 @@ def test_interrupted_and_gone_on_is_the_straight_run(step, tmp_path, monkeypatch
             os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "_advance", advance_and_signal)
+        patch.setattr(Loop, "_advance", advance_and_signal)
         with pytest.raises(KeyboardInterrupt):
             train_many(models(), FEATURES, CONFIG, seed=2, checkpoints=tmp_path, n_held_out=10)
     assert list(tmp_path.glob("checkpoint-*"))

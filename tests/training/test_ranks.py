@@ -23,12 +23,12 @@ from superposition.training.ranks import launched
 folder, batch_size, stop_at, device = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), torch.device(sys.argv[4])
 with launched(device) as device:
     rank = int(os.environ["RANK"])
-    advance = loop._Loop._advance
+    advance = loop.Loop._advance
     def advance_and_stop(self):
         advance(self)
         if rank == 1 and self.step == stop_at:  # one process alone gets the signal
             signal.raise_signal(signal.SIGINT)
-    loop._Loop._advance = advance_and_stop
+    loop.Loop._advance = advance_and_stop
     model = Autoencoder(24, 6, seed=rank).double().to(device)  # the first one's weights count
     config = TrainingConfig(n_steps=40, batch_size=batch_size)
     try:

@@ -11,19 +11,19 @@ import torch
 
 from superposition import SparseFeatures, save, train
 from superposition.training import loop
-from superposition.training.loop import _Loop
+from superposition.training.loop import Loop
 
 
 def interrupt_at(step, kind, monkeypatch):
     """Sends a signal to this process after a step."""
-    advance = _Loop._advance
+    advance = Loop._advance
 
     def advance_and_signal(self):
         advance(self)
         if self.step == step:
             os.kill(os.getpid(), kind)
 
-    monkeypatch.setattr(_Loop, "_advance", advance_and_signal)
+    monkeypatch.setattr(Loop, "_advance", advance_and_signal)
 
 
 def interrupted(small, folder, step, monkeypatch, **arguments):
@@ -128,8 +128,8 @@ def test_a_damaged_newest_checkpoint_falls_back(small, tmp_path, monkeypatch, sa
     older, newest = checkpoints(tmp_path)
     damage(newest)
     started = []
-    resume = _Loop.run
-    monkeypatch.setattr(_Loop, "run", lambda self, report: (started.append(self.step), resume(self, report))[1])
+    resume = Loop.run
+    monkeypatch.setattr(Loop, "run", lambda self, report: (started.append(self.step), resume(self, report))[1])
     resumed = train(small.model(), small.features, small.config, folder=tmp_path, resume=True, n_held_out=10)
     assert f"{started[0]:09d}" in older.name
     assert same_weights(resumed.model, straight.model)
@@ -242,12 +242,12 @@ import resource, sys
 from superposition import Autoencoder, SparseFeatures, TrainingConfig, train
 from superposition.training import loop
 loop._CHECKPOINT_SECONDS = loop._CHECKPOINT_SHARE = 0
-advance = loop._Loop._advance
+advance = loop.Loop._advance
 def fill(self):
     advance(self)
     if self.step == 20:  # from now on no file may be longer than this: what a full disk does to a write
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
-loop._Loop._advance = fill
+loop.Loop._advance = fill
 train(Autoencoder(12, 3), SparseFeatures(12, 0.2), TrainingConfig(n_steps=60, batch_size=16), folder=sys.argv[1],
       n_held_out=10)
 """

@@ -134,7 +134,7 @@ class Decode(OfOneWidth):
     def _saved(self, folder: Path) -> "tuple[Model, SparseFeatures]":
         """Returns a saved model and its features; raises ValueError if it contradicts a size that was given."""
         loaded = sp.models.load_with_features(folder)
-        model = loaded.model
+        model = sp._checks.instance("model", loaded.model, sp.Model, "a model with a bottleneck")
         self._refuse_absurd(model.n_features, model.n_hidden, is_dense=False)
         n_features = model.n_features if self.n_features is None else self.n_features
         has_width = self.ratio is not None or self.n_hidden is not None
@@ -150,7 +150,7 @@ class Decode(OfOneWidth):
             raise ValueError("--law and --importance must come with --probability: else features are those of --model")
         if loaded.features is None:
             raise ValueError(f"--probability must be given for {folder}, which was saved without its features")
-        return model, loaded.features
+        return model, sp._checks.instance("features", loaded.features, sp.SparseFeatures, "a SparseFeatures")
 
 
 def _theory(encoder: "Encoder", features: "SparseFeatures", noise: float) -> list[str]:

@@ -167,7 +167,8 @@ class Diagnose(Costly):
             raise ValueError(
                 f"{self.folder} must hold the features too, but only the model was saved: save with features="
             )
-        model, features = loaded.model, loaded.features
+        model = sp._checks.instance("model", loaded.model, sp.Model, "a model with a bottleneck")
+        features = sp._checks.instance("features", loaded.features, sp.SparseFeatures, "a SparseFeatures")
         sp._checks.whole_number("n_held_out", self.n_held_out)
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
         loss = sp.held_out_loss(model, features, n_samples=self.n_held_out)
@@ -199,7 +200,8 @@ def _compare(runs: "dict[str, Run]") -> None:
 
 def _summarise(run: "Run", out: Path | None) -> int:
     """Prints a run's summary and returns the exit code."""
-    model, features = run.model, run.features
+    model = sp._checks.instance("model", run.model, sp.Model, "a model with a bottleneck")
+    features = sp._checks.instance("features", run.features, sp.SparseFeatures, "a SparseFeatures")
     show(loss_table(str(run.loss), features, model.n_hidden, "trained"))
     if run.stopped != "diverged":
         show(symmetry_table(sp.symmetry(model, features), features, model.n_hidden, "trained"))

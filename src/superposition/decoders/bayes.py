@@ -11,7 +11,6 @@ from torch import Tensor
 from superposition import _checks
 from superposition.decoders.base import Decoded, Decoder, check_noise, one_step
 from superposition.decoders.denoiser import denoiser
-from superposition.decoders.elementwise import interference_std
 from superposition.decoders.readout import best_readout
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
@@ -47,7 +46,8 @@ class Bayes(Decoder):
         """Returns the Bayes loss at the interference of a tight frame."""
         if not (encoder.is_tight and features.is_symmetric):
             return None
-        return float(bayes_loss(interference_std(encoder, features, noise), features.probability, features.law))
+        sigma = float(best_readout(encoder, features, noise).noise_std)
+        return float(bayes_loss(sigma, features.probability, features.law))
 
 
 @final
@@ -90,7 +90,7 @@ class OracleSupport(Decoder):
         """Returns the oracle's loss at the interference of a tight frame."""
         if not (encoder.is_tight and features.is_symmetric):
             return None
-        sigma = interference_std(encoder, features, noise)
+        sigma = float(best_readout(encoder, features, noise).noise_std)
         return float(oracle_support_loss(sigma, features.probability, features.law))
 
 

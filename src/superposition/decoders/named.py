@@ -8,14 +8,11 @@ from superposition.decoders.amp import AMP
 from superposition.decoders.base import Decoder
 from superposition.decoders.basis_pursuit import BasisPursuit
 from superposition.decoders.bayes import Bayes, OracleSupport
-from superposition.decoders.gated import Gated
-from superposition.decoders.jump_relu import JumpReLU
+from superposition.decoders.elementwise import Elementwise
 from superposition.decoders.oamp import OAMP
 from superposition.decoders.omp import OMP
-from superposition.decoders.relu import ReLU
 from superposition.decoders.threshold_least_squares import ThresholdLeastSquares
-from superposition.decoders.top_k import TopK
-from superposition.decoders.trec import TRec
+from superposition.models.activations import activation_named
 
 
 def decoder_named(name: DecoderName, k: int, *, noise_variance: float = 0.0) -> Decoder:
@@ -33,18 +30,6 @@ def decoder_named(name: DecoderName, k: int, *, noise_variance: float = 0.0) -> 
     'OAMP'
     """
     match _checks.choice("decoder", name, get_args(DecoderName)):
-        case "relu":
-            return ReLU()
-        case "jumprelu":
-            return JumpReLU()
-        case "gated":
-            return Gated()
-        case "trec":
-            return TRec()
-        case "topk":
-            return TopK()
-        case "batchtopk":
-            return TopK(among="batch")
         case "bayes":
             return Bayes(noise_variance)
         case "oracle":
@@ -59,4 +44,6 @@ def decoder_named(name: DecoderName, k: int, *, noise_variance: float = 0.0) -> 
             return BasisPursuit()
         case "amp":
             return AMP(noise_variance=noise_variance)
-    return OAMP(noise_variance=noise_variance)
+        case "oamp":
+            return OAMP(noise_variance=noise_variance)
+    return Elementwise(activation_named(name))

@@ -44,6 +44,19 @@ def matched(encoder: Encoder, hidden: Float[Tensor, "batch n_hidden"]) -> Float[
     return z * torch.where(norms > _tensors.bounds(norms.dtype)[0], norms**-2, 0.0)
 
 
+def linear_part(W_dec: Tensor | None, hidden: Tensor, encoder: Encoder) -> Float[Tensor, "batch n_features"]:
+    """Returns z = W_dec hidden; raises ValueError if the shapes do not match."""
+    if W_dec is None:
+        return matched(encoder, hidden)
+    _tensors.real("W_dec", W_dec, encoder.n_features, encoder.n_hidden)
+    return hidden @ _tensors.alike("W_dec", W_dec, "hidden", hidden.dtype, hidden.device).T
+
+
+def own_weights(W_dec: Tensor) -> Tensor:
+    """Returns a copy of a finite W_dec, which nobody else can change; raises ValueError if it is something else."""
+    return _tensors.finite("W_dec", _tensors.real("W_dec", W_dec, "n_features", "n_hidden").detach()).clone()
+
+
 def best_readout(encoder: Encoder, features: SparseFeatures, noise_variance: float = 0.0) -> Readout:
     """The read-out of least interference, w_i ∝ (W_enc D W_encᵀ + s² I)⁻¹ (W_enc)_i, D = diag(Var x).
 

@@ -10,8 +10,7 @@ from torch import Tensor
 from superposition import _checks
 from superposition.decoders.base import Decoded, Decoder, failed_because
 from superposition.decoders.certificates import SupportCertificate
-from superposition.decoders.elementwise import linear_part, own_weights
-from superposition.decoders.readout import matched
+from superposition.decoders.readout import linear_part, matched, own_weights
 from superposition.features import SparseFeatures
 from superposition.models.encoders import Encoder
 

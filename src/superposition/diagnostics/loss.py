@@ -7,14 +7,14 @@ from torch import Tensor
 from superposition import _checks, _tensors
 from superposition._random import torch_generator
 from superposition.estimate import Estimate
-from superposition.features import SparseFeatures
-from superposition.models import Model
+from superposition.features import Features, SparseFeatures
+from superposition.models import Model, Reconstructor
 
 _CHUNK_ENTRIES = 1 << 22
 
 
 @torch.no_grad()
-def held_out_loss(model: Model, features: SparseFeatures, *, n_samples: int = 100_000, seed: int = 1) -> Estimate:
+def held_out_loss(model: Reconstructor, features: Features, *, n_samples: int = 100_000, seed: int = 1) -> Estimate:
     """Loss per feature, n⁻¹ E Σ_i M_i (x_i − x̂_i)², estimated on fresh samples (unbiased).
 
     Args:
@@ -47,21 +47,28 @@ def held_out_loss(model: Model, features: SparseFeatures, *, n_samples: int = 10
     return Estimate.from_sums(total, total_of_squares, n_samples)
 
 
-def importance_in(features: SparseFeatures, dtype: torch.dtype, device: torch.device) -> Float[Tensor, " n_features"]:
+def importance_in(features: Features, dtype: torch.dtype, device: torch.device) -> Float[Tensor, " n_features"]:
     """Returns the importances in a precision; raises ValueError if it cannot hold them."""
     weights = torch.tensor(features.per_feature(features.importance), dtype=dtype, device=device)
     return _tensors.finite(f"importance, in {dtype},", weights)
 
 
-def check_same_width(model: Model, features: SparseFeatures) -> None:
-    """Raises ValueError unless the model takes as many features as there are."""
-    _checks.instance("model", model, Model, "a model")
+def check_sparse(model: Model, features: SparseFeatures) -> None:
+    """Raises ValueError unless a model with a bottleneck takes as many sparse features as there are."""
+    _checks.instance("model", model, Model, "a model with a bottleneck")
     _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+    check_same_width(model, features)
+
+
+def check_same_width(model: Reconstructor, features: Features) -> None:
+    """Raises ValueError unless the model takes as many features as there are."""
+    _checks.instance("model", model, Reconstructor, "a model")
+    _checks.instance("features", features, Features, "features such as SparseFeatures")
     if model.n_features != features.n_features:
         raise ValueError(f"`features` must have the model's n_features = {model.n_features}, got {features.n_features}")
 
 
-def placement(model: Model) -> tuple[torch.device, torch.dtype]:
+def placement(model: Reconstructor) -> tuple[torch.device, torch.dtype]:
     """Returns the device and the precision in which a model computes."""
     state = model.state_dict().values()
     # A rug keeps its two scalars in double precision but computes in that of its argument.

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.diagnostics.loss import check_same_width
+from superposition.diagnostics.loss import check_sparse
 from superposition.diagnostics.permutation_symmetry import DEAD_BELOW, off_diagonal_blocks
 from superposition.features import Law, SparseFeatures
 from superposition.models import Model
@@ -125,7 +125,7 @@ def interference(model: Model, features: SparseFeatures) -> Interference:
     >>> found.paired_share, round(found.pooled_skewness, 3)
     (1.0, -5.88)
     """
-    check_same_width(model, features)
+    check_sparse(model, features)
     walked = None
     if model.rows_are_alike and features.is_symmetric:
         walked = _Walk.over(model, features, n_rows=1)

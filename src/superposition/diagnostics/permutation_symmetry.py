@@ -10,7 +10,7 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition._checks import FloatArray
-from superposition.diagnostics.loss import check_same_width
+from superposition.diagnostics.loss import check_sparse
 from superposition.features import SparseFeatures
 from superposition.models import Model
 from superposition.theory import symmetric_optimum
@@ -102,7 +102,7 @@ def symmetry(model: Model, features: SparseFeatures) -> Symmetry:
 
     Reference: The Persian Rug, section 3.2, eq. 3 and appendix A.
     """
-    check_same_width(model, features)
+    check_sparse(model, features)
     one_for_all = model.rows_are_alike and features.is_symmetric
     return _statistics(model.W_rows, model.bias_vector(), features, n_rows=1 if one_for_all else features.n_features)
 

@@ -9,11 +9,11 @@ from torch import Tensor
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import torch_generator
-from superposition.diagnostics.loss import check_same_width, placement
+from superposition.diagnostics.loss import check_sparse, placement
 from superposition.diagnostics.noise import Interference, interference as measured
 from superposition.estimate import Estimate
 from superposition.features import Law, SparseFeatures
-from superposition.models import Model, NoActivation, ReLUActivation
+from superposition.models import Model, NoActivation, ReLU
 from superposition.theory import relu_loss
 from superposition.theory.rectified import Rectified
 
@@ -123,8 +123,10 @@ def loss_split(
     _checks.whole_number("n_samples", n_samples, low=2)
     if n_samples % 2:
         raise ValueError(f"`n_samples` must be even, got {n_samples}: samples are compared in pairs")
-    rectified = _is_rectified(model)
-    check_same_width(model, features)
+    check_sparse(model, features)
+    if not can_split_loss(model):
+        kind = model.activation.kind
+        raise ValueError(f"`model` must have a ReLU or no activation, got {kind}: what is Gaussian is not known of it")
     if interference is None:
         interference = measured(model, features)
     elif _checks.instance("interference", interference, Interference, "an Interference").n_features != (
@@ -133,7 +135,7 @@ def loss_split(
         raise ValueError(
             f"`interference` must be of the same {features.n_features} features, got {interference.n_features}"
         )
-    off, on = _gaussian_losses(interference, features, rectified=rectified)
+    off, on = _gaussian_losses(interference, features, rectified=isinstance(model.activation, ReLU))
     weights = features.per_feature(features.importance) / features.n_features
     p = features.per_feature(features.probability)
     gaussian_off, gaussian_on = float(weights @ ((1 - p) * off)), float(weights @ (p * on))
@@ -182,7 +184,7 @@ class _Sums:
         n = features.n_features
         device, dtype = placement(model)
         own, weight = (torch.tensor(array, dtype=dtype, device=device) for array in (diagonal, weights))
-        rectified = _is_rectified(model)
+        no_bias = own.new_zeros(())
         sums = cls(np.zeros(len(_PARTS)), np.zeros(len(_PARTS)), np.zeros(n), np.zeros(n))
         chunk = 2 * max(1, _CHUNK_ENTRIES // n // 2)
         for index, start in enumerate(range(0, n_samples, chunk)):
@@ -195,8 +197,7 @@ class _Sums:
             alone = own * x
             # The noise s of the other sample of the pair, with the same x_i.
             other = (y - alone).roll(len(x) // 2, 0).add_(alone)
-            if rectified:
-                y, other = y.relu_(), other.relu_()
+            y, other = (model.activation(each, no_bias) for each in (y, other))  # their bias is added
             sums.activations += active.sum(0).cpu().double().numpy()
             sums.responses += (active & (y > 0)).sum(0).cpu().double().numpy()
             error, other = y.sub_(x), other.sub_(x)
@@ -215,15 +216,7 @@ class _Sums:
 
 def can_split_loss(model: Model) -> bool:
     """Whether `loss_split` knows a model's activation: a ReLU, or none."""
-    return isinstance(_checks.instance("model", model, Model, "a model").activation, (ReLUActivation, NoActivation))
-
-
-def _is_rectified(model: Model) -> bool:
-    """Returns whether the output is ReLU(y), or y itself; raises ValueError if it is neither."""
-    if not can_split_loss(model):
-        kind = model.activation.kind
-        raise ValueError(f"`model` must have a ReLU or no activation, got {kind}: what is Gaussian is not known of it")
-    return isinstance(model.activation, ReLUActivation)
+    return isinstance(_checks.instance("model", model, Model, "a model").activation, (ReLU, NoActivation))
 
 
 def _over_pairs(values: Tensor) -> Tensor:

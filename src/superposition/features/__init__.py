@@ -1,4 +1,4 @@
-"""What goes in: laws of active values and the sparse feature model."""
+"""What goes in: laws of active values, the sparse feature model, and what any source of samples answers."""
 
 import lazy_loader
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil, log1p, sqrt
+from typing import Self
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition._checks import FloatArray
-from superposition.features.laws import Law
+from superposition.features.laws.base import Law
 from superposition.features.source import Source, source_of
 
 # Above this density one uniform number per entry is cheaper than the exponentials of geometric gaps.
@@ -30,6 +31,12 @@ class SparseBatch:
     positions: Int[Tensor, " active"]
     values: Float[Tensor, " active"]
     shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, x: Float[Tensor, "n_samples n_features"]) -> Self:
+        """Returns a dense batch as its entries that are not 0."""
+        positions = where_true(x != 0)
+        return cls(positions, x.reshape(-1)[positions], (x.shape[0], x.shape[1]))
 
     def to_dense(
         self, out: Float[Tensor, "n_samples n_features"] | None = None

@@ -1,14 +1,16 @@
 """The sparse feature model: x_i = c_i u_i with c_i ~ Bernoulli(p_i) and u_i drawn from a law."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
-import numpy.typing as npt
 
 from superposition import _checks, features
 from superposition._checks import FloatArray
-from superposition.features.laws import Law, Uniform, law_from_config
+from superposition.features.base import Features
+from superposition.features.laws.base import Law
+from superposition.features.laws.kinds import law_from_config
+from superposition.features.laws.uniform import Uniform
 
 if TYPE_CHECKING:
     import torch
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
     from superposition.features.sampling import SparseBatch
 
 
+@final
 @dataclass(frozen=True, eq=False)
-class SparseFeatures:
+class SparseFeatures(Features):
     """Independent sparse features x_i = c_i u_i, c_i ~ Bernoulli(p_i), u_i ~ law.
 
     Args:
@@ -35,6 +38,8 @@ class SparseFeatures:
     >>> round(float(features.variance), 6)
     0.0775
     """
+
+    kind: ClassVar[str] = "sparse"
 
     n_features: int
     probability: "float | FloatArray"
@@ -75,6 +80,11 @@ class SparseFeatures:
         return self.law.sparse_variance(self.probability)  # type: ignore[no-any-return]
 
     @property
+    def density(self) -> float:
+        """Mean probability."""
+        return float(self.per_feature(self.probability).mean())
+
+    @property
     def is_symmetric(self) -> bool:
         """Whether no feature is privileged: one probability and one importance for all."""
         return not (np.ndim(self.probability) or np.ndim(self.importance))
@@ -87,13 +97,6 @@ class SparseFeatures:
                 "got one per feature"
             )
 
-    def per_feature(self, value: npt.ArrayLike) -> FloatArray:
-        """Returns a scalar or per-feature value as an array of shape (n_features,); raises ValueError for others."""
-        array = np.asarray(value) if isinstance(value, np.ndarray) else _checks.real_array("value", value)
-        if array.ndim and array.shape != (self.n_features,):
-            raise ValueError(f"`value` must be a scalar or have shape ({self.n_features},), got shape {array.shape}")
-        return np.broadcast_to(np.asarray(array, np.float64), (self.n_features,))
-
     def sample(
         self,
         n_samples: int,
@@ -101,13 +104,7 @@ class SparseFeatures:
         *,
         dtype: "torch.dtype | None" = None,
     ) -> "torch.Tensor":
-        """Returns a dense batch of shape (n_samples, n_features) on the generator's device.
-
-        Args:
-            n_samples: Batch size, ≥ 1.
-            generator: Source of all randomness; its state alone decides the batch.
-            dtype: A floating dtype; torch.float32 if not given.
-        """
+        """Returns a dense batch of shape (n_samples, n_features) on the generator's device."""
         return self.sample_sparse(n_samples, generator, dtype=dtype).to_dense()
 
     def sample_sparse(

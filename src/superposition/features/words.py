@@ -8,7 +8,8 @@ import numpy as np
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features.laws import Law, law_kinds
+from superposition.features.laws.base import Law
+from superposition.features.laws.kinds import law_kinds
 from superposition.features.sparse import SparseFeatures
 
 # For messages and --help.

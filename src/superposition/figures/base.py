@@ -1,9 +1,9 @@
 """What a figure is: cells to train, a table measured on them, checks on the table, a drawing of the table."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ from superposition.sweeps import Cell, Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
+
+Of = TypeVar("Of", bound=Cell)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,20 @@ def provenance(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the columns of a stored cell's row that say what ran where."""
     names = ("superposition", "commit", "seed", "threads", "processor", "device", "seconds")
     return {name: row.get(name) for name in names}
+
+
+def estimated(
+    cells: Iterable[Of], store: Store, estimate: str, columns: Sequence[str], described: Callable[[Of], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Returns a record of each cell: what describes it, an estimate of its row, other columns, what ran where."""
+    records = []
+    for cell in cells:
+        stored = store.get(cell)
+        found = stored.estimate(estimate)
+        numbers = {estimate: found.value, "standard_error": found.standard_error, "count": found.count}
+        others = {name: stored.row[name] for name in columns}
+        records.append({**described(cell), **numbers, **others, **provenance(stored.row)})
+    return records
 
 
 def column(table: pa.Table, name: str, **where: object) -> FloatArray:

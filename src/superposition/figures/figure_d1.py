@@ -8,7 +8,7 @@ import pyarrow as pa
 from superposition import theory
 from superposition._names import DecoderName
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, provenance, rows
+from superposition.figures.base import Check, Figure, column, estimated, rows
 from superposition.figures.presets import Preset
 from superposition.sweeps import DecoderCell, Store
 
@@ -70,23 +70,13 @@ class FigureD1(Figure):
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a decoder and ratio, and the curves of the theory."""
-        records = []
-        for cell in self.cells(preset):
-            stored = store.get(cell)
-            loss = stored.estimate("loss")
-            records.append(
-                {
-                    "source": "rug",
-                    "decoder": _DECODERS[cell.decoder],
-                    "ratio": stored.row["ratio"],
-                    "loss": loss.value,
-                    "standard_error": loss.standard_error,
-                    "count": loss.count,
-                    "predicted": stored.row["predicted"],
-                    "converged": stored.row["converged"],
-                    **provenance(stored.row),
-                }
-            )
+        records = estimated(
+            self.cells(preset),
+            store,
+            "loss",
+            ("ratio", "predicted", "converged"),
+            lambda cell: {"source": "rug", "decoder": _DECODERS[cell.decoder]},
+        )
         return pa.Table.from_pylist([*records, *_curves()])
 
     def checks(self, table: pa.Table) -> list[Check]:

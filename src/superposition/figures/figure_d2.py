@@ -8,7 +8,7 @@ import pyarrow as pa
 from superposition import theory
 from superposition._names import DecoderName
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, distinct, provenance, rows
+from superposition.figures.base import Check, Figure, column, distinct, estimated, rows
 from superposition.figures.presets import Preset
 from superposition.sweeps import RecoveryCell, Store
 
@@ -69,23 +69,20 @@ class FigureD2(Figure):
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row an encoder, method, m and k, and the lines."""
-        n, records = _N_FEATURES, []
-        for cell in self.cells(preset):
-            stored = store.get(cell)
-            recovered = stored.estimate("recovered")
-            records.append(
-                {
-                    "source": "measured",
-                    "encoder": _ENCODERS[cell.encoder],
-                    "method": _METHODS[cell.decoder][0],
-                    "n_hidden": cell.n_hidden,
-                    "k": cell.k,
-                    "recovered": recovered.value,
-                    "standard_error": recovered.standard_error,
-                    "converged": stored.row["converged"],
-                    **provenance(stored.row),
-                }
-            )
+        n = _N_FEATURES
+        records = estimated(
+            self.cells(preset),
+            store,
+            "recovered",
+            ("converged",),
+            lambda cell: {
+                "source": "measured",
+                "encoder": _ENCODERS[cell.encoder],
+                "method": _METHODS[cell.decoder][0],
+                "n_hidden": cell.n_hidden,
+                "k": cell.k,
+            },
+        )
         for k in np.unique(np.geomspace(1, n / 2, 40).astype(int)).tolist():
             found = theory.measurements(n, k)
             lines = {

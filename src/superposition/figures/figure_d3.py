@@ -1,7 +1,7 @@
 """Figure D3: autoencoders trained with other activations, against the ReLU."""
 
 from math import ceil
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,7 @@ _SEEDS = 3
 # Widths of the rectangle of a jump, and kept entries in units of the expected number of active ones, to choose from.
 _BANDWIDTHS = (0.03, 0.1, 0.3)
 _KEPT = (1.0, 1.7, 3.0)
-_Setting = tuple[Literal["relu", "top-k", "batch-top-k", "jump-relu", "gated", "trec"], float | None]
+_Setting = tuple[str, float | None]  # of a cell: activation and setting
 
 
 @final
@@ -147,9 +147,9 @@ def _choices(n: int, m: int, p: float) -> dict[str, dict[str, _Setting]]:  # noq
     kept = sorted({max(1, min(n, ceil(share * n * p))) for share in _KEPT})
     return {
         "ReLU": {"": ("relu", None)},
-        "TopK": {f"k = {k}": ("top-k", k) for k in kept},
-        "BatchTopK": {f"k = {k}": ("batch-top-k", k) for k in kept},
-        "JumpReLU": {f"bandwidth {width:g}": ("jump-relu", width) for width in _BANDWIDTHS},
+        "TopK": {f"k = {k}": ("topk", k) for k in kept},
+        "BatchTopK": {f"k = {k}": ("batchtopk", k) for k in kept},
+        "JumpReLU": {f"bandwidth {width:g}": ("jumprelu", width) for width in _BANDWIDTHS},
         "Gated": {f"bandwidth {width:g}": ("gated", width) for width in _BANDWIDTHS},
         "TRec (ProLU)": {f"bandwidth {width:g}": ("trec", width) for width in _BANDWIDTHS},
     }

@@ -1,7 +1,6 @@
-"""Activations: what becomes of W x and the bias. Jumps are trained straight through."""
+"""The activations, by class and by name: those that models are trained with and those that decoders fit."""
 
-import abc
-from typing import Any, ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Self, final
 
 import torch
 from jaxtyping import Float
@@ -9,34 +8,11 @@ from torch import Tensor
 
 from superposition import _checks
 from superposition._kinds import Kinds
+from superposition.models.activation import Activation, Gate
+from superposition.models.straight_through import StraightThrough, StraightThroughWithParameters, open_where
 
 # Initial threshold of a jump, feature units: below the interference, so that training decides.
 _FIRST_THRESHOLD = 0.05
-
-
-class Activation(torch.nn.Module, abc.ABC):
-    """A function of m = W x and the bias; it may have parameters of its own, one a feature.
-
-    Attributes:
-        kind: Name of the kind in files.
-    """
-
-    kind: ClassVar[str] = ""
-
-    @abc.abstractmethod
-    def forward(
-        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
-    ) -> Float[Tensor, "*batch n_features"]:
-        """Returns the reconstruction."""
-
-    def settings(self) -> dict[str, Any]:
-        """Returns what makes another one like it, beside the number of features and its parameters, as plain data."""
-        return {}
-
-    @classmethod
-    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:  # noqa: ARG003
-        """Returns one for so many features, of these settings."""
-        return cls(**settings)
 
 
 @final
@@ -53,8 +29,12 @@ class NoActivation(Activation):
 
 
 @final
-class ReLUActivation(Activation):
-    """ReLU(m + b)."""
+class ReLU(Activation):
+    """ReLU(m + b).
+
+    >>> ReLU()(torch.tensor([1.0, 0.4]), torch.tensor(-0.5))
+    tensor([0.5000, 0.0000])
+    """
 
     kind: ClassVar[str] = "relu"
 
@@ -64,79 +44,149 @@ class ReLUActivation(Activation):
         """Returns the reconstruction."""
         return torch.relu(m + bias)
 
+    def gate(self, bias: float) -> Gate:
+        """Returns it as a gate."""
+        return Gate(1.0, bias, -bias)
 
-@final
-class TopKActivation(Activation):
-    """ReLU(m + b) on the k largest of a sample, or of a batch k times its size.
+
+class _Largest(Activation):
+    """ReLU(m + b) on the largest entries.
 
     Args:
-        k: Kept entries a sample, ≥ 1.
-        among: Whether each sample keeps k entries, or a batch k times its size.
+        k: Entries kept, on average over samples, in [1, n_features]; None until `fit_decoder` chooses it.
     """
 
-    kind: ClassVar[str] = "top-k"
+    setting: ClassVar[str | None] = "k"
 
-    def __init__(self, k: int, *, among: Literal["sample", "batch"] = "sample") -> None:
+    def __init__(self, k: int | None = None) -> None:
         super().__init__()
-        self.k, self.among = _checks.whole_number("k", k), _checks.choice("among", among, ("sample", "batch"))
+        self.k = None if k is None else _checks.whole_number("k", k)
+
+    @property
+    def name(self) -> str:
+        """Its class, with k."""
+        return f"{super().name}({self.extra_repr()})"
 
     def settings(self) -> dict[str, Any]:
-        """Returns k, and among what it is counted."""
-        return {"k": self.k, "among": self.among}
+        """Returns k."""
+        return {"k": self.k}
+
+    @classmethod
+    def of(cls, n_features: int | None, settings: dict[str, Any]) -> Self:
+        """Returns one of these settings; raises ValueError if it keeps more entries than there are features."""
+        if n_features is not None and settings.get("k") is not None:
+            _checked_k(settings["k"], n_features)
+        return cls(**settings)
+
+    def extra_repr(self) -> str:
+        """Returns k."""
+        return f"k={self.k}"
+
+    def kept_of(self, n_features: int) -> int:
+        """Returns k; raises ValueError unless it is given, and no more than there are features."""
+        if self.k is None:
+            raise ValueError("`k` must be given, got None: set it, or let fit_decoder choose it")
+        return _checked_k(self.k, n_features)
+
+
+def _checked_k(k: Any, n_features: int) -> int:
+    return _checks.whole_number("k", k, high=n_features, hint="no more than there are features")
+
+
+def _kept(pool: Float[Tensor, "pools entries"], count: int) -> Float[Tensor, "pools entries"]:
+    """Returns the largest of each pool in their places, 0 elsewhere; gradients are those of the entries kept."""
+    kept = pool.topk(count, dim=1, sorted=False)
+    return torch.zeros_like(pool).scatter(1, kept.indices, kept.values)
+
+
+@final
+class TopK(_Largest):
+    """ReLU(m + b) on the k largest entries of each sample, else 0.
+
+    Args:
+        k: How many are kept, in [1, n_features]; None until `fit_decoder` chooses it.
+
+    Reference: Makhzani and Frey 2013; Gao et al. 2024.
+
+    >>> TopK(1)(torch.tensor([[0.2, 0.9]]), torch.tensor(0.0))
+    tensor([[0.0000, 0.9000]])
+    """
+
+    kind: ClassVar[str] = "topk"
 
     def forward(
         self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
     ) -> Float[Tensor, "*batch n_features"]:
-        """Returns the reconstruction; gradients are those of the entries kept."""
+        """Returns the reconstruction."""
         value = torch.relu(m + bias)
-        samples = value.view(-1, value.shape[-1])
-        pool, count = (samples.view(1, -1), self.k * len(samples)) if self.among == "batch" else (samples, self.k)
-        kept = pool.topk(min(count, pool.shape[1]), dim=1, sorted=False)
-        return torch.zeros_like(pool).scatter(1, kept.indices, kept.values).view_as(value)
+        n_features = value.shape[-1]
+        return _kept(value.reshape(-1, n_features), self.kept_of(n_features)).view_as(value)
 
 
 @final
-class JumpReLUActivation(Activation):
-    """v 1[v > θ_i], v = m + b, θ_i > 0 trained through a rectangle of a bandwidth.
+class BatchTopK(_Largest):
+    """ReLU(m + b) on the largest entries of a batch, k times as many as it has samples, else 0.
 
     Args:
-        n_features: Number of features.
-        bandwidth: Width of the rectangle in the place of the derivative of the jump, > 0, feature units.
+        k: How many are kept of a sample on average, in [1, n_features]; None until `fit_decoder` chooses it.
 
-    Reference: Rajamanoharan et al. 2024, "Jumping ahead", eq. 11.
+    Reference: Bussmann et al. 2024.
     """
 
-    kind: ClassVar[str] = "jump-relu"
+    kind: ClassVar[str] = "batchtopk"
 
-    def __init__(self, n_features: int, bandwidth: float) -> None:
-        super().__init__()
-        self.bandwidth = _bandwidth(bandwidth)
-        self.log_threshold = torch.nn.Parameter(torch.full((n_features,), _FIRST_THRESHOLD).log())
+    def forward(
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
+        """Returns the reconstruction."""
+        value = torch.relu(m + bias)
+        n_features = value.shape[-1]
+        return _kept(value.reshape(1, -1), self.kept_of(n_features) * (value.numel() // n_features)).view_as(value)
 
-    def settings(self) -> dict[str, Any]:
-        """Returns the bandwidth."""
-        return {"bandwidth": self.bandwidth}
 
-    @classmethod
-    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:
-        """Returns one for so many features, of these settings."""
-        return cls(n_features, **settings)
+@final
+class JumpReLU(StraightThroughWithParameters):
+    """v 1[v > θ], v = m + b.
+
+    Args:
+        n_features: Number of features, each of which gets a threshold of its own; None for one that all share.
+        bandwidth: Width of the rectangle in the place of the derivative of the jump, > 0, feature units.
+        threshold: θ ≥ 0 to begin with, feature units. It is learnt by its logarithm: 0 stays 0.
+
+    Reference: Erichson et al. 2019; Rajamanoharan et al. 2024, "Jumping ahead", eq. 11.
+    """
+
+    kind: ClassVar[str] = "jumprelu"
+
+    def __init__(
+        self, n_features: int | None = None, *, bandwidth: float = 0.1, threshold: float = _FIRST_THRESHOLD
+    ) -> None:
+        super().__init__(n_features, bandwidth=bandwidth)
+        first = _checks.one("threshold", _checks.finite("threshold", threshold, non_negative=True))
+        self.log_threshold = torch.nn.Parameter(self.started_at(first).log())
 
     def forward(
         self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
     ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction."""
         value = m + bias
-        return value * jump(value.detach() - self.log_threshold.exp(), self.bandwidth)
+        return open_where(value, value.detach() - self.log_threshold.exp(), self.bandwidth)
+
+    def gate(self, bias: float) -> Gate | None:
+        """Returns it as a gate, if all features share the threshold."""
+        return None if self.n_features else Gate(1.0, bias, self.log_threshold.exp().item() - bias)
 
 
 @final
-class GatedActivation(Activation):
-    """ReLU(s_i m + b) 1[m + g_i > 0], s_i > 0; the gate is trained straight through, m included.
+class Gated(StraightThroughWithParameters):
+    """ReLU(s m + b) 1[m + g > 0], s > 0; the gate is trained straight through, m included.
+
+    With one gate for all features it is the same family of functions as JumpReLU; the two differ in training.
 
     Args:
-        n_features: Number of features.
+        n_features: Number of features, each of which gets an s and a g of its own; None for those that all share.
         bandwidth: Width of the rectangle in the place of the derivative of the jump, > 0, feature units.
+        gate_bias: g to begin with, feature units; s begins at 1.
 
     Reference: Rajamanoharan et al. 2024, "Improving dictionary learning with gated sparse autoencoders", with weights
     shared but for the scale.
@@ -144,69 +194,88 @@ class GatedActivation(Activation):
 
     kind: ClassVar[str] = "gated"
 
-    def __init__(self, n_features: int, bandwidth: float) -> None:
-        super().__init__()
-        self.bandwidth = _bandwidth(bandwidth)
-        self.log_scale = torch.nn.Parameter(torch.zeros(n_features))
-        self.gate_bias = torch.nn.Parameter(torch.zeros(n_features))
-
-    def settings(self) -> dict[str, Any]:
-        """Returns the bandwidth."""
-        return {"bandwidth": self.bandwidth}
-
-    @classmethod
-    def of(cls, n_features: int, settings: dict[str, Any]) -> Self:
-        """Returns one for so many features, of these settings."""
-        return cls(n_features, **settings)
+    def __init__(self, n_features: int | None = None, *, bandwidth: float = 0.1, gate_bias: float = 0.0) -> None:
+        super().__init__(n_features, bandwidth=bandwidth)
+        first = _checks.one("gate_bias", _checks.finite("gate_bias", gate_bias))
+        self.log_scale = torch.nn.Parameter(self.started_at(0.0))
+        self.gate_bias = torch.nn.Parameter(self.started_at(first))
 
     def forward(
         self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
     ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction."""
-        return torch.relu(self.log_scale.exp() * m + bias) * jump(m + self.gate_bias, self.bandwidth)
+        return open_where(torch.relu(self.log_scale.exp() * m + bias), m + self.gate_bias, self.bandwidth)
+
+    def gate(self, bias: float) -> Gate | None:
+        """Returns it as a gate, if all features share it."""
+        if self.n_features:
+            return None
+        scale = self.log_scale.exp().item()
+        return Gate(scale, bias, max(-self.gate_bias.item(), -bias / scale))
 
 
 @final
-class TRecActivation(Activation):
-    """m 1[m + b > 0 and m > 0], the thresholded rectifier; b is trained straight through.
+class TRec(StraightThrough):
+    """m 1[m + b > 0 and m > 0], the thresholded rectifier, or ProLU: the bias decides whether, and is not added.
 
     Args:
         bandwidth: Width of the rectangle in the place of the derivative of the jump, > 0, feature units.
 
-    Reference: Taggart 2024; Konda, Memisevic and Krueger 2014.
+    Reference: Konda, Memisevic and Krueger 2014 (TRec); Taggart 2024 (ProLU).
     """
 
     kind: ClassVar[str] = "trec"
-
-    def __init__(self, bandwidth: float) -> None:
-        super().__init__()
-        self.bandwidth = _bandwidth(bandwidth)
-
-    def settings(self) -> dict[str, Any]:
-        """Returns the bandwidth."""
-        return {"bandwidth": self.bandwidth}
 
     def forward(
         self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
     ) -> Float[Tensor, "*batch n_features"]:
         """Returns the reconstruction."""
-        return torch.relu(m) * jump(m.detach() + bias, self.bandwidth)
+        return open_where(torch.relu(m), m.detach() + bias, self.bandwidth)
+
+    def gate(self, bias: float) -> Gate:
+        """Returns it as a gate."""
+        return Gate(1.0, 0.0, max(0.0, -bias))
 
 
 _KINDS: Kinds[type[Activation]] = Kinds(
     "activation",
     Activation,
-    *(NoActivation, ReLUActivation, TopKActivation, JumpReLUActivation, GatedActivation, TRecActivation),
+    *(NoActivation, ReLU, TopK, BatchTopK, JumpReLU, Gated, TRec),
+    former={"top-k": TopK, "batch-top-k": BatchTopK, "jump-relu": JumpReLU},
 )
 
 
 def register_activation(kind: type[Activation]) -> type[Activation]:
-    """Makes a kind of activation known where saved models name it; a decorator.
+    """Makes a kind of activation known where files and cells name it; a decorator.
 
     Raises:
         ValueError: It has no name, or another kind has it.
     """
     return _KINDS.register(kind)
+
+
+def activation_named(kind: str, setting: float | None = None, *, n_features: int | None = None) -> Activation:
+    """The activation of a name.
+
+    Args:
+        kind: Its name: relu, topk, batchtopk, jumprelu, gated, trec, none, or that of one of your own.
+        setting: k of topk and batchtopk; of jumprelu, gated and trec the bandwidth, feature units; its own if not
+            given, but for k, which a decoder's fit chooses.
+        n_features: Number of features, of which each gets parameters of its own; None for those that all share.
+
+    Raises:
+        ValueError: There is none of that name, or it has no such setting.
+
+    >>> activation_named("topk", 3)
+    TopK(k=3)
+    """
+    found = _KINDS.named(kind)
+    if setting is None:
+        return found.of(n_features, {})
+    if found.setting is None:
+        raise ValueError(f"`setting` must be left out for {found.kind}, got {setting:g}")
+    plain = int(setting) if float(setting).is_integer() else setting  # of a file: 3.0 is 3
+    return found.of(n_features, {found.setting: plain})
 
 
 def check_known(activation: Activation) -> None:
@@ -219,38 +288,12 @@ def check_known(activation: Activation) -> None:
 def activation_of(description: Any, n_features: int) -> Activation:
     """Returns the activation that a file describes, the ReLU if it says nothing; raises ValueError for an unknown."""
     if description is None:
-        return ReLUActivation()
+        return ReLU()
     if not isinstance(description, dict):
         raise ValueError(f"`activation` must be a table, got {_checks.shown(description)}")
     settings = dict(description)
-    return _KINDS.named(settings.pop("kind", None)).of(n_features, settings)
-
-
-class _Jump(torch.autograd.Function):
-    """1[t > 0], with the derivative of a ramp of a width."""
-
-    @staticmethod
-    def forward(ctx: Any, t: Tensor, width: float) -> Tensor:
-        ctx.save_for_backward(t)
-        ctx.width = width
-        return (t > 0).to(t)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (t,) = ctx.saved_tensors
-        return gradients[0] * (t.abs() < ctx.width / 2) / ctx.width, None
-
-
-def jump(t: Float[Tensor, "*some"], width: float) -> Float[Tensor, "*some"]:
-    """Returns 1[t > 0]; its derivative counts as 1/width for |t| < width/2 and 0 beyond.
-
-    >>> t = torch.tensor([-1.0, 0.1], requires_grad=True)
-    >>> jump(t, 0.5).sum().backward()
-    >>> t.grad
-    tensor([0., 2.])
-    """
-    return _Jump.apply(t, width)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _bandwidth(value: float) -> float:
-    return float(_checks.in_interval("bandwidth", value, 0, float("inf"), open_low=True, open_high=True))
+    kind = settings.pop("kind", None)
+    # In older files top-k of a batch is the same kind.
+    if kind == "top-k" and settings.pop("among", "sample") == "batch":
+        kind = "batch-top-k"
+    return _KINDS.named(kind).of(n_features, settings)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition._random import torch_generator
-from superposition.models.activations import Activation, ReLUActivation, activation_of
+from superposition.models.activation import Activation
+from superposition.models.activations import ReLU, activation_of
 from superposition.models.dense import DenseModel
 
 Initialization = Literal["tied", "linear"]
@@ -72,7 +73,7 @@ class Autoencoder(DenseModel):
         self.W_enc = torch.nn.Parameter(W_enc.T.clone(memory_format=torch.contiguous_format).T)
         self.W_dec = torch.nn.Parameter(W_dec)
         self.b_dec = torch.nn.Parameter(b_dec)
-        self.activation = ReLUActivation() if activation is None else _fitting(activation, n_features)
+        self.activation = ReLU() if activation is None else _fitting(activation, n_features)
 
     @classmethod
     def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:
@@ -90,7 +91,7 @@ class Autoencoder(DenseModel):
     def settings(self) -> dict[str, Any]:
         """Returns the activation, unless it is a ReLU."""
         kind = self.activation.kind
-        return {} if kind == ReLUActivation.kind else {"activation": {"kind": kind, **self.activation.settings()}}
+        return {} if kind == ReLU.kind else {"activation": {"kind": kind, **self.activation.settings()}}
 
     def extra_repr(self) -> str:
         """Returns the sizes."""
@@ -99,7 +100,7 @@ class Autoencoder(DenseModel):
 
 def _fitting(activation: Activation, n_features: int) -> Activation:
     """Returns an activation; raises ValueError unless it takes so many features."""
-    _checks.instance("activation", activation, Activation, "an Activation such as TopKActivation(4)")
+    _checks.instance("activation", activation, Activation, "an Activation such as TopK(4)")
     try:
         with torch.no_grad():
             fits = activation(torch.zeros(1, n_features), torch.zeros(n_features)).shape == (1, n_features)
@@ -107,7 +108,7 @@ def _fitting(activation: Activation, n_features: int) -> Activation:
         fits = False
     if not fits:
         raise ValueError(f"`activation` must be for {n_features} features, got {activation}")
-    return activation
+    return activation.to(torch.get_default_dtype())  # as the weights are, that files hold one type
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> Tensor:

@@ -1,37 +1,32 @@
 """What every model answers of itself: its encoder, pre-activations, activation, rows of W, bias and spectrum."""
 
 import abc
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks, _tensors
-from superposition.models.activations import Activation
+from superposition.models.activation import Activation
 from superposition.models.encoders import DenseEncoder, Encoder
+from superposition.models.reconstructor import Reconstructor
 from superposition.models.spectrum import Spectrum
 
 
-class Model(torch.nn.Module, abc.ABC):
+class Model(Reconstructor):
     """A map from features to reconstructions through a bottleneck, x̂ = activation(W_dec W_enc x, b).
 
     A kind of model needs `encode`, `read_out` and `bias_vector`; what else is asked of it follows from these, and may
     be overridden where a faster way is known.
 
     Attributes:
-        kind: Name of the kind in files; empty for one that is not saved.
-        n_features: Number of features.
-        n_hidden: Width of the bottleneck.
         activation: What becomes of W x and the bias.
         rows_are_alike: Whether every row of W is a rearrangement of every other one, the diagonal in its place.
     """
 
-    kind: ClassVar[str] = ""
     rows_are_alike: ClassVar[bool] = False
 
-    n_features: int
-    n_hidden: int
     activation: Activation
 
     @abc.abstractmethod
@@ -94,29 +89,6 @@ class Model(torch.nn.Module, abc.ABC):
         with torch.no_grad():
             units = self._unit_vectors()
             return Spectrum.of_factors(self.encode(units).T, self.read_out(torch.eye(self.n_hidden).to(units)).T)
-
-    def settings(self) -> dict[str, Any]:
-        """Returns what a saved model needs beside its sizes and tensors, as plain data."""
-        return {}
-
-    @classmethod
-    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:
-        """Returns the model of saved tensors and settings: made of sizes and settings, and loaded.
-
-        It is made of tensors without memory first, so that sizes that a file claims are held against what it has before
-        anything of that size is made. A kind that cannot be made so says by itself how it is restored.
-
-        Raises:
-            ValueError: They do not fit each other.
-        """
-        with torch.device("meta"):
-            shapes = {
-                name: tuple(tensor.shape) for name, tensor in cls(n_features, n_hidden, **settings).state_dict().items()
-            }
-        _tensors.check_shapes(tensors, shapes)
-        model = cls(n_features, n_hidden, **settings)
-        model.load_state_dict(tensors, assign=True)
-        return model
 
     def _unit_vectors(self) -> Tensor:
         return torch.eye(self.n_features).to(self.bias_vector())

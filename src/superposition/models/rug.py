@@ -10,7 +10,7 @@ from superposition import _checks, _tensors
 from superposition._names import EncoderName
 from superposition._random import numpy_rng
 from superposition.features import SparseFeatures
-from superposition.models.activations import ReLUActivation
+from superposition.models.activations import ReLU
 from superposition.models.base import Model
 from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder
 from superposition.models.hadamard import check_order, hadamard_transform
@@ -72,7 +72,7 @@ class PersianRug(Model):
         # They ask for no gradient until a stochastic fit does: float(rug.scale) is a plain number.
         self.scale = torch.nn.Parameter(torch.tensor(scale, dtype=torch.float64), requires_grad=False)
         self.bias = torch.nn.Parameter(torch.tensor(bias, dtype=torch.float64), requires_grad=False)
-        self.activation = ReLUActivation()
+        self.activation = ReLU()
 
     @classmethod
     def draw(cls, n_features: int, n_hidden: int, *, seed: int = 0) -> Self:

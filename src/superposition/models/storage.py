@@ -9,29 +9,34 @@ import torch
 
 from superposition import _checks, _files, _tensors
 from superposition._kinds import Kinds
-from superposition.features import SparseFeatures
+from superposition.features import Features
+from superposition.features.kinds import features_from_file, features_to_file
 from superposition.models.activations import check_known
 from superposition.models.autoencoder import Autoencoder
 from superposition.models.base import Model
+from superposition.models.dictionary import Dictionary
 from superposition.models.linear import LinearAutoencoder
+from superposition.models.reconstructor import Reconstructor
 from superposition.models.rug import PersianRug
 
 # The second has settings, which a program that knows the first alone would pass over.
 FORMATS = 1, 2
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 UNFINISHED = "checkpoint-*"  # a run that is still to save its model here
-_KINDS: Kinds[type[Model]] = Kinds("model", Model, Autoencoder, LinearAutoencoder, PersianRug)
+_KINDS: Kinds[type[Reconstructor]] = Kinds(
+    "model", Reconstructor, Autoencoder, LinearAutoencoder, PersianRug, Dictionary
+)
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A model from disk with the features it was made for, if they were saved with it."""
 
-    model: Model
-    features: SparseFeatures | None
+    model: Reconstructor
+    features: Features | None
 
 
-def register_model(kind: type[Model]) -> type[Model]:
+def register_model(kind: type[Reconstructor]) -> type[Reconstructor]:
     """Makes a kind of model known to `load`, which finds it by its name in a file; a decorator.
 
     Files name kinds, never modules: whoever loads a model of a kind of their own calls this first.
@@ -42,14 +47,17 @@ def register_model(kind: type[Model]) -> type[Model]:
     return _KINDS.register(kind)
 
 
-def check_kind(model: Model) -> None:
+def check_kind(model: Reconstructor) -> None:
     """Raises ValueError unless `load` would know what a saved model is."""
     if type(model) not in _KINDS:
         raise ValueError(f"`model` must be of a kind that can be loaded, got {type(model).__name__}: register_model it")
-    check_known(model.activation)
+    if isinstance(model, Model):
+        check_known(model.activation)
 
 
-def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = None, overwrite: bool = False) -> Path:
+def save(
+    model: Reconstructor, folder: str | Path, *, features: Features | None = None, overwrite: bool = False
+) -> Path:
     """Saves a model as config.json and model.safetensors in a folder, and returns the folder.
 
     Each file is whole or absent; config.json, written last, holds the weights' digest.
@@ -61,7 +69,7 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
         overwrite: Whether an earlier model in the folder may be replaced.
 
     Raises:
-        ValueError: The features are not as many as the model's, or nobody could load it.
+        ValueError: The features are not as many as the model's, or nobody could load it or them.
         FileExistsError: The folder holds a model and `overwrite` is false.
         OSError: The folder cannot be written or the disk is full; an earlier model is then as it was, but
             for weights that no longer match its config, which `load` refuses.
@@ -73,6 +81,7 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
             f"`features` must be those of the model, {model.n_features}, got {features.n_features}: give its own"
         )
     settings = _plain(model)
+    saved_features = None if features is None else features_to_file(features)
     if not overwrite:
         _files.vacant(folder, CONFIG, UNFINISHED)
     _files.write_tensors(folder / WEIGHTS, model.state_dict())
@@ -82,14 +91,14 @@ def save(model: Model, folder: str | Path, *, features: SparseFeatures | None = 
         "n_features": model.n_features,
         "n_hidden": model.n_hidden,
         **({"settings": settings} if settings else {}),
-        "features": features.to_config() if features else None,
+        "features": saved_features,
         "weights_digest": _files.digest(folder / WEIGHTS),
     }
     _files.write_json(folder / CONFIG, config)
     return folder
 
 
-def load(folder: str | Path) -> Model:
+def load(folder: str | Path) -> Reconstructor:
     """Returns the model saved in a folder, on the CPU.
 
     Raises:
@@ -133,25 +142,25 @@ def _read_weights(path: Path, expected_digest: Any) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _features(config: Any, model: Model) -> SparseFeatures | None:
+def _features(config: Any, model: Reconstructor) -> Features | None:
     if config is None:
         return None
-    features = SparseFeatures.from_config(config)
+    features = features_from_file(config)
     if features.n_features != model.n_features:
         raise ValueError(f"`features` must be {model.n_features}, got {features.n_features}")
     return features
 
 
-def _build(kind: type[Model], config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Model:
+def _build(kind: type[Reconstructor], config: dict[str, Any], tensors: dict[str, torch.Tensor]) -> Reconstructor:
     """Returns the model; its sizes are held against the tensors before anything of that size is made."""
-    n = _checks.whole_number("n_features", config["n_features"])
+    n_features, n_hidden = (_checks.whole_number(name, config[name]) for name in ("n_features", "n_hidden"))
     settings = config.get("settings", {})
     if not isinstance(settings, dict):
         raise ValueError(f"`settings` must be a table, got {_checks.shown(settings)}")
-    return kind.restored(n, _checks.hidden_width(config["n_hidden"], n), tensors, settings)
+    return kind.restored(n_features, n_hidden, tensors, settings)
 
 
-def _plain(model: Model) -> dict[str, Any]:
+def _plain(model: Reconstructor) -> dict[str, Any]:
     """Returns a model's settings; raises ValueError unless they come back from a file as they are."""
     settings = model.settings()
     try:

@@ -34,11 +34,6 @@ _SYMMETRY: Mapping[str, type] = {
     "paired_share": float,
 }  # fmt: skip
 
-# What `setting` is, of each activation.
-_SETTINGS = {
-    "relu": None, "top-k": "k", "batch-top-k": "k", "jump-relu": "bandwidth", "gated": "bandwidth", "trec": "bandwidth"
-}  # fmt: skip
-
 # Features of models that leave a processor idle one at a time.
 _SMALL = 512
 
@@ -65,8 +60,9 @@ class TrainedCell(DescribedCell, BatchCell):
         rate_cap: Peak rate times √(n_hidden·n_features·p), the protocol's own if not given.
         stop_window: Batches of the stop rule, the protocol's own if not given.
         precision: Of the products: float32 or bfloat16.
-        activation: Of the model; another than the ReLU is trained by autograd.
-        setting: k of top-k and batch-top-k; of jump-relu, gated and trec the width of the rectangle in the place of the
+        activation: Of the model, by its name: relu, topk, batchtopk, jumprelu, gated, trec, none or one of your own;
+            another than the ReLU is trained by autograd.
+        setting: k of topk and batchtopk; of jumprelu, gated and trec the width of the rectangle in the place of the
             jump's derivative, feature units.
 
     Raises:
@@ -95,7 +91,7 @@ class TrainedCell(DescribedCell, BatchCell):
     rate_cap: float | None = None
     stop_window: int | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
-    activation: Literal["relu", "top-k", "batch-top-k", "jump-relu", "gated", "trec"] = "relu"
+    activation: str = "relu"
     setting: float | None = None
 
     def __post_init__(self) -> None:
@@ -105,9 +101,13 @@ class TrainedCell(DescribedCell, BatchCell):
             n_hidden=_checks.hidden_width(self.n_hidden, n),
             n_held_out=_checks.whole_number("n_held_out", self.n_held_out),
             seed=_checks.seed(self.seed),
-            setting=self._checked_setting(),
         )
         self._settle_features()
+        activation = self._activation()
+        if activation.setting is not None and self.setting is None:
+            raise ValueError(f"`setting` must be given for {activation.kind}: its {activation.setting}")
+        # A former name is not another cell.
+        self._settle(activation=activation.kind, setting=None if self.setting is None else float(self.setting))
         self.config()  # which checks the rest
 
     def content(self) -> dict[str, Any]:
@@ -122,9 +122,12 @@ class TrainedCell(DescribedCell, BatchCell):
 
     def model(self) -> "Autoencoder":
         """Returns the model before training."""
-        activation = None if self.activation == "relu" else self._activation()
         return models.Autoencoder(
-            self.n_features, self.n_hidden, seed=self.seed, initialization=self._start(), activation=activation
+            self.n_features,
+            self.n_hidden,
+            seed=self.seed,
+            initialization=self._start(),
+            activation=self._activation(),
         )
 
     def config(self) -> "TrainingConfig":
@@ -176,32 +179,8 @@ class TrainedCell(DescribedCell, BatchCell):
             )
         return _measured(self, place)
 
-    def _checked_setting(self) -> float | None:
-        _checks.choice("activation", self.activation, _SETTINGS)
-        name = _SETTINGS[self.activation]
-        if name is None:
-            if self.setting is not None:
-                raise ValueError(f"`setting` must be left out for {self.activation}, got {self.setting:g}")
-            return None
-        if self.setting is None:
-            raise ValueError(f"`setting` must be given for {self.activation}: its {name}")
-        if name == "k":
-            k = int(self.setting) if float(self.setting).is_integer() else self.setting  # of a file: 3.0 is 3
-            return float(_checks.whole_number("setting", k, high=self.n_features))
-        width = _checks.in_interval("setting", self.setting, 0, np.inf, open_low=True, open_high=True)
-        return _checks.one("setting", width)
-
     def _activation(self) -> "Activation":
-        assert self.setting is not None
-        match self.activation:
-            case "jump-relu":
-                return models.activations.JumpReLUActivation(self.n_features, self.setting)
-            case "gated":
-                return models.activations.GatedActivation(self.n_features, self.setting)
-            case "trec":
-                return models.activations.TRecActivation(self.setting)
-        among: Literal["sample", "batch"] = "batch" if self.activation == "batch-top-k" else "sample"
-        return models.activations.TopKActivation(int(self.setting), among=among)
+        return models.activation_named(self.activation, self.setting, n_features=self.n_features)
 
     def _start(self) -> Literal["tied", "linear"]:
         return training.config.INITIALIZATION[self.protocol]
@@ -267,4 +246,5 @@ def _measured(cell: TrainedCell, place: Workplace) -> Row:
     }
     if record["stopped"] == "diverged":  # there are no weights to measure
         return row
-    return {**row, **measure_symmetry(models.load(place.folder / RUN), features, place.folder)}
+    model = _checks.instance("model", models.load(place.folder / RUN), models.Autoencoder, "an Autoencoder")
+    return {**row, **measure_symmetry(model, features, place.folder)}

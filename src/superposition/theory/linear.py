@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from superposition import _checks
 from superposition._checks import FloatArray
-from superposition.features import Law, SparseFeatures
+from superposition.features import Features, Law
 from superposition.theory.shapes import broadcast, law_or_default, plain
 
 # Of the ratio: with the largest law's variance over it, the noise variance is a number of float64 and so is its root's
@@ -59,19 +59,25 @@ def linear_loss(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | Non
     return plain((1 - r) * zero_ratio_loss(p, law))
 
 
-def weighted_linear_loss(features: SparseFeatures, n_hidden: int) -> float:
-    """Loss per feature of the best linear autoencoder for any probabilities and importances (exact).
+def weighted_linear_loss(features: Features, n_hidden: int) -> float:
+    """Loss per feature of the best linear autoencoder of any features, probabilities and importances (exact).
 
-    Principal components of √M_i x_i: the n_hidden features with the largest M_i Var x_i are kept whole, the
-    others are replaced by their means. `n_hidden` 0 gives the best constant prediction.
+    Principal components of √M_i x_i: the n_hidden directions of largest variance are kept whole, the others are
+    replaced by their means. Of independent features these are the features of largest M_i Var x_i. `n_hidden` 0 gives
+    the best constant prediction.
 
     Raises:
         ValueError: `n_hidden` is not in [0, n_features].
     """
-    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+    _checks.instance("features", features, Features, "features such as SparseFeatures")
     n_hidden = _checks.whole_number("n_hidden", n_hidden, low=0, high=features.n_features)
+    covariance = features.covariance
     with np.errstate(over="ignore"):
-        lost = np.sort(features.per_feature(features.importance * features.variance))
+        if covariance is None:
+            lost = np.sort(features.per_feature(features.importance * features.variance))
+        else:
+            root = np.sqrt(features.per_feature(features.importance))
+            lost = np.linalg.eigvalsh(root[:, None] * covariance * root).clip(min=0)
         loss = float(lost[: features.n_features - n_hidden].sum() / features.n_features)
     if not np.isfinite(loss):
         raise ValueError("`importance` times the variance must add up to a number of float64, got inf: use other units")

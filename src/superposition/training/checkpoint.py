@@ -11,17 +11,20 @@ import torch
 from torch import Tensor
 
 from superposition import _files
-from superposition.features import SparseFeatures
+from superposition.features import Features, SparseFeatures
 from superposition.training.config import TrainingConfig
 
 _KEEP = 2
 _PATTERN = "checkpoint-*.safetensors"
 
 
-def identity(features: SparseFeatures, config: TrainingConfig, n_hidden: int | list[int], seed: int) -> dict[str, Any]:
+def identity(features: Features, config: TrainingConfig, n_hidden: int | list[int], seed: int) -> dict[str, Any]:
     """Returns what must be equal for one run to go on as another."""
     fields = {key: str(value) for key, value in asdict(config).items()}
-    return {**fields, "n_hidden": n_hidden, "seed": seed, **features.to_config()}
+    its = features.to_config()
+    if not isinstance(features, SparseFeatures):  # whose checkpoints are older than other kinds
+        its = {"features": {"kind": features.kind or type(features).__name__, **its}}
+    return {**fields, "n_hidden": n_hidden, "seed": seed, **its}
 
 
 def write(folder: Path, step: int, tensors: dict[str, Tensor], identity: dict[str, Any]) -> None:

@@ -117,7 +117,7 @@ class TrainingConfig:
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     def peak_rate(self, n_features: int, n_hidden: int, probability: float) -> float:
-        """Returns the peak learning rate for a model's size and the mean probability."""
+        """Returns the peak learning rate for a model's size and the mean probability (`features.density`)."""
         return min(
             self.learning_rate / sqrt(n_features),
             self.rate_cap / sqrt(n_hidden * n_features * probability),

@@ -1,17 +1,18 @@
 """What advances during training: one model, or many that see the same batches."""
 
+import abc
 from collections.abc import Mapping, Sequence
 from math import sqrt
-from typing import Protocol
+from typing import Protocol, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from superposition.diagnostics.loss import placement
-from superposition.features import SparseFeatures
+from superposition.features import Features
 from superposition.features.sampling import SparseBatch
-from superposition.models import Autoencoder, Model
+from superposition.models import Autoencoder, Reconstructor
 from superposition.training.config import TrainingConfig
 from superposition.training.objective import Objective
 from superposition.training.ranks import ALONE, Ranks
@@ -39,93 +40,110 @@ class Engine(Protocol):
         """Gives every model memory of its own again."""
 
 
-class OneModel:
-    """One model: its own step and torch's fused Adam; each of several processes does its share of a batch."""
+class _ByAdam(abc.ABC):
+    """One model and torch's fused Adam; each of several processes does its share of a batch."""
 
     def __init__(
-        self, model: Autoencoder, features: SparseFeatures, config: TrainingConfig, ranks: Ranks = ALONE
+        self,
+        model: Reconstructor,
+        parameters: Mapping[str, torch.nn.Parameter],
+        features: Features,
+        config: TrainingConfig,
+        ranks: Ranks,
     ) -> None:
-        self._config, self._ranks = config, ranks
+        self._model, self._parameters, self._config, self._ranks = model, parameters, config, ranks
         self._peak = _peak_rate(model, features, config)
-        self._step = GradientStep(model, features, config.precision)
-        self._parameters = self._step.parameters
         self._optimizer = torch.optim.Adam(
-            self._parameters.values(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
+            parameters.values(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
         )
 
+    @abc.abstractmethod
+    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
+        """Returns the loss of this process's share of a batch, and sets the gradients of the parameters."""
+
+    @final
     def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
-        """Does a step on a batch; returns each model's loss before it."""
+        """Does a step on a batch; returns the model's loss before it, without what else the objective asks."""
         self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
         share = self._ranks.share(batch)
-        loss = self._step(share)
+        loss = self._gradients(share)
         gradients = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
         self._ranks.average([loss, *gradients], share.shape[0], batch.shape[0])
         if self._config.tied:
-            _tie_gradients(self._step.model)
+            _tie_gradients(self._model)
         self._optimizer.step()
+        self._model.after_step()
         return loss[None]
 
+    @final  # noqa: B027  (it is meant to be empty)
     def freeze(self, index: int) -> None:
         """Nothing: training ends with its only model."""
 
+    @final
     def state(self) -> dict[str, Tensor]:
-        """Returns parameters and averages."""
-        return _state_of(self._parameters, self._optimizer)
+        """Returns parameters by name, and Adam's averages of each."""
+        tensors = {}
+        for name, parameter in self._parameters.items():
+            averages = self._optimizer.state.get(parameter, {})  # empty before the first step
+            tensors[name] = parameter.detach()
+            for ours, theirs in _AVERAGES.items():
+                tensors[f"{name}.{ours}"] = averages[theirs] if averages else torch.zeros_like(parameter)
+        return tensors
 
+    @final
+    @torch.no_grad()
     def restore(self, state: dict[str, Tensor], step: int) -> None:
         """Goes back to a state."""
-        _restore(self._parameters, self._optimizer, state, step)
+        for name, parameter in self._parameters.items():
+            parameter.copy_(state[name])
+            # In the order in memory of the parameter: the fused optimiser takes entry by entry as they lie.
+            averages = {
+                theirs: torch.empty_like(parameter).copy_(state[f"{name}.{ours}"]) for ours, theirs in _AVERAGES.items()
+            }
+            self._optimizer.state[parameter] = {"step": torch.tensor(float(step)).to(parameter.device), **averages}
+
+
+@final
+class OneModel(_ByAdam):
+    """A ReLU autoencoder, by its step written by hand."""
+
+    def __init__(self, model: Autoencoder, features: Features, config: TrainingConfig, ranks: Ranks = ALONE) -> None:
+        self._gradient_step = GradientStep(model, features, config.precision)
+        super().__init__(model, self._gradient_step.parameters, features, config, ranks)
+
+    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
+        return self._gradient_step(share)
 
     def release(self) -> None:
         """Nothing: the model's memory is its own."""
 
 
-class ByAutograd:
-    """Any one model, and any objective: gradients by autograd, torch's Adam; a process's share of a batch each."""
+@final
+class ByAutograd(_ByAdam):
+    """Any one model, and any objective: gradients by autograd."""
 
     def __init__(
-        self, model: Model, features: SparseFeatures, config: TrainingConfig, objective: Objective, ranks: Ranks = ALONE
+        self,
+        model: Reconstructor,
+        features: Features,
+        config: TrainingConfig,
+        objective: Objective,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self._model, self._config, self._objective, self._ranks = model, config, objective, ranks
-        self._peak = _peak_rate(model, features, config)
-        self._parameters = dict(model.named_parameters())
-        self._asked = {name: parameter.requires_grad for name, parameter in self._parameters.items()}
+        super().__init__(model, dict(model.named_parameters()), features, config, ranks)
+        self._objective = objective
         device, dtype = placement(model)
         self._importance = torch.tensor(features.per_feature(features.importance)).to(device, dtype)
-        self._optimizer = torch.optim.Adam(
-            self._parameters.values(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
-        )
+        self._asked = {name: parameter.requires_grad for name, parameter in self._parameters.items()}
+        model.requires_grad_(True)
 
-    def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
-        """Does a step on a batch; returns the model's loss before it, without what else the objective asks."""
-        self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
-        share = self._ranks.share(batch)
+    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
         x = share.to_dense()
-        for parameter in self._parameters.values():
-            parameter.requires_grad_(True)
         self._optimizer.zero_grad()
         reconstruction = self._model(x)
         loss: Tensor = ((reconstruction - x).square() * self._importance).mean()
         self._objective(loss, self._model, x, reconstruction).backward()  # type: ignore[no-untyped-call]
-        loss = loss.detach()
-        gradients = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
-        self._ranks.average([loss, *gradients], share.shape[0], batch.shape[0])
-        if self._config.tied:
-            assert isinstance(self._model, Autoencoder)
-            _tie_gradients(self._model)
-        self._optimizer.step()
-        return loss[None]
-
-    def freeze(self, index: int) -> None:
-        """Nothing: training ends with its only model."""
-
-    def state(self) -> dict[str, Tensor]:
-        """Returns parameters and averages."""
-        return _state_of(self._parameters, self._optimizer)
-
-    def restore(self, state: dict[str, Tensor], step: int) -> None:
-        """Goes back to a state."""
-        _restore(self._parameters, self._optimizer, state, step)
+        return loss.detach()
 
     def release(self) -> None:
         """Leaves parameters without gradients, and asking for them or not as they came."""
@@ -134,6 +152,7 @@ class ByAutograd:
             parameter.requires_grad_(self._asked[name])
 
 
+@final
 class ManyModels:
     """Models of one n_features and any widths on the same batches.
 
@@ -141,7 +160,7 @@ class ManyModels:
     gradients, and no width is padded; all parameters lie in one vector, so that Adam passes over them together.
     """
 
-    def __init__(self, models: Sequence[Autoencoder], features: SparseFeatures, config: TrainingConfig) -> None:
+    def __init__(self, models: Sequence[Autoencoder], features: Features, config: TrainingConfig) -> None:
         self._models, self._config = models, config
         n, self._widths = features.n_features, [model.n_hidden for model in models]
         total = sum(self._widths)
@@ -219,34 +238,10 @@ class ManyModels:
                 parameter.grad = None
 
 
-def _state_of(parameters: Mapping[str, Tensor], optimizer: torch.optim.Adam) -> dict[str, Tensor]:
-    """Returns parameters by name, and Adam's averages of each."""
-    tensors = {}
-    for name, parameter in parameters.items():
-        averages = optimizer.state.get(parameter, {})  # empty before the first step
-        tensors[name] = parameter.detach()
-        for ours, theirs in _AVERAGES.items():
-            tensors[f"{name}.{ours}"] = averages[theirs] if averages else torch.zeros_like(parameter)
-    return tensors
-
-
 @torch.no_grad()
-def _restore(
-    parameters: Mapping[str, Tensor], optimizer: torch.optim.Adam, state: Mapping[str, Tensor], step: int
-) -> None:
-    """Goes back to what `_state_of` returned after so many steps."""
-    for name, parameter in parameters.items():
-        parameter.copy_(state[name])
-        # In the order in memory of the parameter: the fused optimiser takes entry by entry as they lie.
-        averages = {
-            theirs: torch.empty_like(parameter).copy_(state[f"{name}.{ours}"]) for ours, theirs in _AVERAGES.items()
-        }
-        optimizer.state[parameter] = {"step": torch.tensor(float(step)).to(parameter.device), **averages}
-
-
-@torch.no_grad()
-def _tie_gradients(model: Autoencoder) -> None:
+def _tie_gradients(model: Reconstructor) -> None:
     """Replaces the gradients of W_encᵀ and W_dec by their mean."""
+    assert isinstance(model, Autoencoder)
     encoder, decoder = model.W_enc.grad, model.W_dec.grad
     assert encoder is not None
     assert decoder is not None
@@ -254,6 +249,5 @@ def _tie_gradients(model: Autoencoder) -> None:
     encoder.T.copy_(decoder)
 
 
-def _peak_rate(model: Model, features: SparseFeatures, config: TrainingConfig) -> float:
-    probability = float(features.per_feature(features.probability).mean())
-    return config.peak_rate(model.n_features, model.n_hidden, probability)
+def _peak_rate(model: Reconstructor, features: Features, config: TrainingConfig) -> float:
+    return config.peak_rate(model.n_features, model.n_hidden, features.density)

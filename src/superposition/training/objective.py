@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks
-from superposition.models import Model
+from superposition.models import Reconstructor
 
 
 class Objective(abc.ABC):
@@ -18,7 +18,7 @@ class Objective(abc.ABC):
     def __call__(
         self,
         loss: Float[Tensor, ""],
-        model: Model,
+        model: Reconstructor,
         x: Float[Tensor, "batch n_features"],
         reconstruction: Float[Tensor, "batch n_features"],
     ) -> Float[Tensor, ""]:
@@ -58,7 +58,7 @@ class Reconstruction(Objective):
     def __call__(
         self,
         loss: Float[Tensor, ""],
-        model: Model,
+        model: Reconstructor,
         x: Float[Tensor, "batch n_features"],  # noqa: ARG002
         reconstruction: Float[Tensor, "batch n_features"],
     ) -> Float[Tensor, ""]:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition._provenance import provenance
+from superposition.diagnostics.loss import placement
 from superposition.estimate import Estimate
-from superposition.features import SparseFeatures
-from superposition.models import Model
+from superposition.features import Features
+from superposition.models import Reconstructor
 from superposition.training.config import TrainingConfig
 
 Stopped = Literal["completed", "plateau", "step limit", "diverged", "collapsed"]
@@ -62,8 +63,8 @@ class Run:
             models together if trained together.
     """
 
-    model: Model
-    features: SparseFeatures
+    model: Reconstructor
+    features: Features
     config: TrainingConfig
     seed: int
     loss: Estimate
@@ -91,6 +92,6 @@ class Run:
             "n_hidden": self.model.n_hidden,
             "seconds": self.seconds,
             "threads": torch.get_num_threads(),
-            "device": str(self.model.bias_vector().device),
+            "device": str(placement(self.model)[0]),
             **provenance(),
         }

@@ -10,7 +10,7 @@ from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.models import PersianRug
 from superposition.training.config import TrainingConfig
-from superposition.training.loop import train
+from superposition.training.trainers import train
 
 # An epoch is the 200 batches of the stop rule; there are 100 at most.
 PROTOCOL = TrainingConfig.paper().replace(n_steps=100 * 200, batch_size=512, learning_rate=0.3)

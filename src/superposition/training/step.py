@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from superposition.features import SparseFeatures
+from superposition.features import Features
 from superposition.features.sampling import SparseBatch, where_true
 from superposition.models import Autoencoder
 from superposition.training.config import Precision
@@ -39,7 +39,7 @@ class GradientStep:
     def __init__(
         self,
         model: Autoencoder,
-        features: SparseFeatures,
+        features: Features,
         precision: Precision = "float32",
         buffers: dict[str, Tensor] | None = None,
     ) -> None:

@@ -32,7 +32,7 @@ def save_run(run: Run, folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    save(run.model, folder, features=run.features, overwrite=True)
+    save(run.model, folder, features=run.features if run.features.kind else None, overwrite=True)
     curve = pa.table({"step": run.curve.step, "loss": run.curve.loss, "standard_error": run.curve.standard_error})
     with _files.replacing(folder / CURVE) as temporary:
         pq.write_table(curve, temporary)

@@ -208,7 +208,7 @@ class Empirical(Law):
 
     def to_config(self) -> dict[str, Any]:
         """Returns the name, and values and weights as lists."""
-        return {"name": "Empirical", "values": list(self.values), "weights": list(self.weights)}
+        return super().to_config() | {"values": list(self.values), "weights": list(self.weights)}
 
     @cached_property
     def _atoms(self) -> tuple[FloatArray, FloatArray]:
