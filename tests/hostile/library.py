@@ -14,7 +14,7 @@ from superposition.features import register_law
 from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models.encoders import DenseEncoder
 from superposition.models.frames import projection_root
-from superposition.training.dictionary import learn_dictionary, match_columns
+from superposition.training import learn_dictionary, match_columns
 from tests.hostile.arguments import JUNK, NAN, tensors
 from tests.hostile.attempts import dishonest, faults
 
@@ -107,7 +107,6 @@ def configurations():
         (decoders.AMP, {}, passing),
         (decoders.OAMP, {}, passing),
         (sp.TrainingConfig, {}, dict.fromkeys(sp.TrainingConfig.__dataclass_fields__, JUNK)),
-        (compression.Learning, {}, dict.fromkeys(compression.Learning.__dataclass_fields__, JUNK)),
         (sp.TrainingConfig.named, {"protocol": "fast"}, {"protocol": JUNK}),
     ):
         yield kind.__qualname__, kind, good, hostile
@@ -245,15 +244,16 @@ def learning():
     yield "fit_rug", training.fit_rug, {"features": FEATURES, "n_hidden": 9}, {
         "features": STRANGE, "n_hidden": (*JUNK, 0, 9), "n_models": JUNK, "n_held_out": JUNK}  # fmt: skip
     yield "Curve.of", training.Curve.of, {"losses": torch.rand(3)}, {"losses": JUNK, "window": JUNK}
-    yield "learn_dictionary", learn_dictionary, {"encoder": W, "features": FEATURES, "n_steps": 1}, {
+    yield "learn_dictionary", learn_dictionary, {
+        "encoder": W, "features": FEATURES, "config": sp.TrainingConfig(n_steps=1), "n_held_out": 2}, {
         "encoder": (*tensors(4, 8), *JUNK), "features": STRANGE, "n_atoms": JUNK, "penalty": JUNK,
-        "n_steps": JUNK[:17], "learning_rate": JUNK, "seed": JUNK}  # fmt: skip
+        "config": configs[:20], "seed": JUNK, "n_held_out": JUNK[:17]}  # fmt: skip
     yield "match_columns", match_columns, {"planted": W, "found": W}, {
         "planted": (*tensors(4, 8), *JUNK), "found": (*tensors(4, 8), *JUNK)}  # fmt: skip
 
 
 def compressing():
-    pair, few = compression.QuantizedPair(3, 0.1), compression.Learning(n_steps=1, batch_size=2, n_held_out=2)
+    pair, few = compression.QuantizedPair(3, 0.1), sp.TrainingConfig(n_steps=1, batch_size=2)
     nested, network, dense = compression.NestedScheme(4, 2, pair), pair.to_network(), sp.SparseFeatures(2, 1.0)
     yield "QuantizedPair", compression.QuantizedPair, {"levels": 3, "ramp": 0.1}, {
         "levels": JUNK, "ramp": (*JUNK, 1e-300), "units": JUNK, "alignment": JUNK}  # fmt: skip
@@ -278,11 +278,12 @@ def compressing():
         "features": FEATURES, "n_hidden": 2, "n_neurons": 10}, {
         "features": STRANGE, "n_hidden": JUNK, "n_neurons": JUNK}  # fmt: skip
     yield "learn", compression.learn, {
-        "features": dense, "encoder": (2, 3, 1), "decoder": (1, 3, 2), "n_runs": 2, "learning": few}, {
-        "features": STRANGE, "encoder": JUNK, "decoder": JUNK, "n_runs": JUNK[:17], "learning": JUNK[1:], "seed": JUNK,
+        "features": dense, "encoder": (2, 3, 1), "decoder": (1, 3, 2), "n_runs": 2, "config": few, "n_held_out": 2}, {
+        "features": STRANGE, "encoder": JUNK, "decoder": JUNK, "n_runs": JUNK[:17], "config": JUNK[1:], "seed": JUNK,
     }  # fmt: skip
-    yield "learn_from", compression.learn_from, {"networks": [network], "features": dense, "learning": few}, {
-        "networks": JUNK, "features": STRANGE, "learning": JUNK[1:], "seed": JUNK}  # fmt: skip
+    yield "learn_from", compression.learn_from, {
+        "networks": [network], "features": dense, "config": few, "n_held_out": 2}, {
+        "networks": JUNK, "features": STRANGE, "config": JUNK[1:], "n_held_out": JUNK[:17], "seed": JUNK}  # fmt: skip
     yield "inspect", compression.inspect, {"network": network}, {"network": JUNK}
     yield "CompressionNetwork", compression.CompressionNetwork, {
         "encoder": network.encoder, "decoder": network.decoder}, {"encoder": JUNK, "decoder": JUNK}  # fmt: skip

@@ -1,7 +1,7 @@
 """The command that builds, reads and trains networks that compress two dimensions into one."""
 
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import dataclass
+from math import inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
@@ -87,35 +87,23 @@ class Compress(Costly):
         neurons, depth, runs = (sp._checks.whole_number(name, value) for name, value in given.items())
         if neurons % (2 * depth):
             raise ValueError(f"`neurons` must be a multiple of {2 * depth}, 2 · depth, got {neurons}")
-        n_steps = (
-            sp.compression.Learning.n_steps
-            if self.n_steps is None
-            else sp._checks.whole_number("n_steps", self.n_steps)
-        )
-        costs.of_networks(neurons, depth, runs, n_steps).refuse(force=self.force)
+        config = sp.TrainingConfig.networks()
+        if self.n_steps is not None:
+            config = config.replace(n_steps=self.n_steps)
+        costs.of_networks(neurons, depth, runs, config.n_steps).refuse(force=self.force)
         rate = self.learning_rate
         if rate is None:
             rate = 1e-3 if constructed else 0.03 / depth
-        learning = sp.compression.Learning(learning_rate=rate)
-        if self.n_steps is not None:
-            learning = replace(learning, n_steps=self.n_steps)
-        with sp._progress.Display() as display:
-            if constructed:
-                network = scheme.to_network("minimal")
-                found = sp.compression.learn_from(
-                    [network], pair, learning=learning, seed=self.seed, report=display.task("training")
-                )
-            else:
-                hidden = [neurons // (2 * depth)] * depth
-                found = sp.compression.learn(
-                    pair,
-                    (2, *hidden, 1),
-                    (1, *hidden, 2),
-                    n_runs=runs,
-                    learning=learning,
-                    seed=self.seed,
-                    report=display.task(f"training {runs} networks"),
-                )
+        sp._checks.in_interval("learning_rate", rate, 0, inf, open_low=True, open_high=True)
+        config = config.replace(learning_rate=rate * sqrt(pair.n_features))
+        if constructed:
+            network = scheme.to_network("minimal")
+            found = sp.compression.learn_from([network], pair, config=config, seed=self.seed, progress=True)
+        else:
+            hidden = [neurons // (2 * depth)] * depth
+            found = sp.compression.learn(
+                pair, (2, *hidden, 1), (1, *hidden, 2), n_runs=runs, config=config, seed=self.seed, progress=True
+            )
         if not all(isfinite(loss.value) for loss in found.losses):
             complain(f"superposition: training diverged at learning rate {rate:g}: give a smaller --learning-rate")
             return FAILED
@@ -138,10 +126,7 @@ def _show_scheme(scheme: "QuantizedPair") -> None:
     table.add_row(f"best levels, {best.levels}", "", "", f"{best.loss:.7g}", f"{best.loss / linear:.4f}")
     show(table)
     networks = new_table(
-        "network",
-        "neurons",
-        *(f"loss, {name}" for name in sp.compression.PRECISIONS),
-        title="As ReLU neurons",
+        "network", "neurons", *(f"loss, {name}" for name in sp.compression.PRECISIONS), title="As ReLU neurons"
     )
     nested = sp.compression.NestedScheme(2, 1, scheme)
     losses = [
@@ -157,7 +142,7 @@ def _show_learned(found: "Learned", scheme: "QuantizedPair | None") -> None:
     """Prints how networks ended, and reads the best."""
     import numpy as np
 
-    linear, n = sp.compression.linear_loss(), found.stack.network(0).n_neurons
+    linear, n = sp.compression.linear_loss(), found.networks[0].n_neurons
     losses = np.array([loss.value for loss in found.losses])
     table = new_table("", "loss", "of linear", title=f"Trained networks of {n} neurons, {len(losses)} runs")
     table.add_row("best", str(found.losses[found.best]), f"{losses.min() / linear:.4f}")
@@ -170,7 +155,7 @@ def _show_learned(found: "Learned", scheme: "QuantizedPair | None") -> None:
         table.add_row(f"{levels} levels, ramps of no width", f"{built:.7g}", f"{built / linear:.4f}")
     table.add_row("linear optimum", f"{linear:.7g}", "1")
     show(table)
-    readings = [sp.compression.inspect(found.stack.network(run)) for run in range(len(losses))]
+    readings = [sp.compression.inspect(found.networks[run]) for run in range(len(losses))]
     if scheme is None:
         share = found.share_below(linear)
         say(f"share of runs that beat linear: {share.value:.2f} ± {share.standard_error:.2f}")

@@ -1,6 +1,6 @@
 from . import construction as construction, nested_network as nested_network
 from .fewest import linear_code_bound as linear_code_bound, smallest_network as smallest_network
-from .learning import Learned as Learned, Learning as Learning, learn as learn, learn_from as learn_from
+from .learning import Learned as Learned, learn as learn, learn_from as learn_from
 from .nesting import NestedScheme as NestedScheme
 from .network import CompressionNetwork as CompressionNetwork
 from .precision import (

@@ -1,12 +1,14 @@
 """Nonlinear compression: the cell of networks that are learned, and that of a constructed one that is trained on."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 
-from superposition import _checks, _files, compression, theory
+from superposition import _checks, _files, compression, theory, training
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
 from superposition.sweeps.cell import Cell, Row, Workplace
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from superposition.compression import Learned
+    from superposition.training import TrainingConfig
 
 # What several runs of a cell are, and the curve that the best of them draws.
 _RUNS, _CURVE = "runs.parquet", "curve.parquet"
+# Where an interrupted cell goes on from; not stored.
+_CHECKPOINTS = "checkpoints"
 
 
 @final
@@ -43,7 +48,7 @@ class LearnedCell(Cell):
     """
 
     measure: ClassVar[str] = "learned"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # batches of the one loop
     columns: ClassVar[Mapping[str, type]] = {
         "neurons": int, "loss": Estimate, "linear_loss": float, "share_below_linear": Estimate, "kind": str,
         "levels": int,
@@ -84,11 +89,14 @@ class LearnedCell(Cell):
             (self.n_features, *_widths("encoder", self.encoder), self.n_hidden),
             (self.n_hidden, *_widths("decoder", self.decoder), self.n_features),
             n_runs=self.n_runs,
-            learning=compression.Learning(self.n_steps, learning_rate=self.learning_rate, n_held_out=self.n_held_out),
+            config=_protocol(self.n_features, self.n_steps, self.learning_rate),
             seed=self.seed,
-            report=place.report,
+            checkpoints=place.folder / _CHECKPOINTS,
+            progress=place.report,
+            n_held_out=self.n_held_out,
         )
-        network = found.stack.network(found.best)
+        shutil.rmtree(place.folder / _CHECKPOINTS)
+        network = found.networks[found.best]
         linear = theory.linear_loss(self.n_hidden / self.n_features, self.probability)
         row: Row = {
             "neurons": network.n_neurons,
@@ -122,7 +130,7 @@ class RefinedCell(Cell):
     """
 
     measure: ClassVar[str] = "refined"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # batches of the one loop
     columns: ClassVar[Mapping[str, type]] = {
         "neurons": int, "built_loss": float, "loss": Estimate, "kind": str, "levels_kept": int
     }  # fmt: skip
@@ -151,11 +159,17 @@ class RefinedCell(Cell):
         """Builds the network, trains it and reads what it is then."""
         scheme = compression.QuantizedPair(self.levels, self.ramp, "segment", "guarded")
         network = scheme.to_network("minimal")
-        learning = compression.Learning(self.n_steps, learning_rate=self.learning_rate, n_held_out=self.n_held_out)
         found = compression.learn_from(
-            [network], SparseFeatures(2, 1.0), learning=learning, seed=self.seed, report=place.report
+            [network],
+            SparseFeatures(2, 1.0),
+            config=_protocol(2, self.n_steps, self.learning_rate),
+            seed=self.seed,
+            checkpoints=place.folder / _CHECKPOINTS,
+            progress=place.report,
+            n_held_out=self.n_held_out,
         )
-        read = compression.inspect(found.stack.network(0))
+        shutil.rmtree(place.folder / _CHECKPOINTS)
+        read = compression.inspect(found.networks[0])
         return {
             "neurons": network.n_neurons,
             "built_loss": scheme.expected_loss(),
@@ -181,14 +195,19 @@ def stored_curve(stored: StoredCell) -> "pa.Table":
 
 
 def _runs(found: "Learned") -> dict[str, Any]:
-    read = [compression.inspect(found.stack.network(run)) for run in range(len(found.losses))]
+    read = [compression.inspect(network) for network in found.networks]
     return {
         "loss": [loss.value for loss in found.losses],
         "standard_error": [loss.standard_error for loss in found.losses],
-        "neurons": [found.stack.network(run).n_neurons for run in range(len(found.losses))],
+        "neurons": [network.n_neurons for network in found.networks],
         "kind": [each.kind for each in read],
         "levels": [each.levels for each in read],
     }
+
+
+def _protocol(n_features: int, n_steps: int, learning_rate: float) -> "TrainingConfig":
+    """Returns the protocol of networks with another peak rate, which is not a size's but Adam's own."""
+    return training.TrainingConfig.networks().replace(n_steps=n_steps, learning_rate=learning_rate * sqrt(n_features))
 
 
 def _write(place: Workplace, name: str, columns: dict[str, Any]) -> None:

@@ -105,6 +105,16 @@ class TrainingConfig:
         return cls(n_steps=400, learning_rate=0.45, rate_cap=1.4, betas=(0.8, 0.95), decay="linear", tied=True)
 
     @classmethod
+    def dictionary(cls) -> Self:
+        """Two thousand steps for `learn_dictionary`: columns of norm 1 keep to one rate, whatever the density."""
+        return cls(n_steps=2000, batch_size=512, learning_rate=0.045, rate_cap=inf, warm_up=0.05)
+
+    @classmethod
+    def networks(cls) -> Self:
+        """Four thousand steps for networks that compress: peak rate 0.03 for two features, whatever the widths."""
+        return cls(n_steps=4000, batch_size=256, learning_rate=0.03 * sqrt(2), rate_cap=inf, epsilon=1e-8, warm_up=0.05)
+
+    @classmethod
     def named(cls, protocol: Protocol) -> Self:
         """Returns the protocol of that name."""
         _checks.choice("protocol", protocol, get_args(Protocol))

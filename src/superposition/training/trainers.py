@@ -168,8 +168,13 @@ def train_together(
     checkpoints: str | Path | None,
     progress: bool | Report,
     n_held_out: int,
+    what: str = "models",
+    about: Mapping[str, Any] | None = None,
 ) -> list[Run]:
-    """Trains models by an engine that takes them all; what else is `train_many`'s."""
+    """Trains models by the engine that takes them all; as `train_many`, with a word for the models, for people.
+
+    `about` is what else must be equal for one run to go on as another, as plain data.
+    """
     _checks.whole_number("n_held_out", n_held_out)
     seed = _checks.seed(seed)
     if not models:
@@ -177,10 +182,10 @@ def train_together(
     for model in models:
         _check_start(model, features, config)
     with (
-        reporting(progress, f"training {len(models)} models n={features.n_features}") as report,
+        reporting(progress, f"training {len(models)} {what} n={features.n_features}") as report,
         _kept(checkpoints, resume=True) as kept,
     ):
-        loop = Loop(models, engine(models, features, config), features, config, seed)
+        loop = Loop(models, engine(models, features, config), features, config, seed, about=about)
         return loop.conclude(kept, report, n_held_out)
 
 
