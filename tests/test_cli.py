@@ -704,6 +704,16 @@ def test_help_loads_nothing_heavy():
     assert out.splitlines()[-1] == "[]"
 
 
+def test_a_picture_of_the_theory_needs_no_torch(tmp_path):
+    script = (
+        "import sys; from superposition.cli import main\n"
+        f"main(['theory', '--ratio', '0.1', '0.2', '--probability', '0.1', '--plot', {str(tmp_path / 'plot.svg')!r}])\n"
+        "print(sorted({'torch', 'dask', 'pyarrow', 'duckdb'} & set(sys.modules)), 'matplotlib' in sys.modules)"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[] True"
+
+
 class TestFeatures:
     """The options of all commands that say what a model sees."""
 

@@ -8,7 +8,8 @@ import pytest
 
 import superposition as sp
 from superposition.cli import main
-from superposition.training import Dictionary, learn_dictionary, loop
+from superposition.models import Dictionary
+from superposition.training import learn_dictionary, loop
 
 DICTIONARY = ("dictionary", "--n-features", "32", "--n-hidden", "20", "--probability", "0.05", "--n-held-out", "500")
 

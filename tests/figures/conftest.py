@@ -1,6 +1,8 @@
 import dataclasses
+import pickle
 
 import pytest
+from filelock import FileLock
 
 from superposition.figures import FIGURES, PRESETS, reproduce
 from superposition.figures.presets import Grid, Importances, Rugs
@@ -31,7 +33,13 @@ MADE = tuple(figure for figure in FIGURES if not figure.name.startswith("D"))
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    """The figures at a tiny preset, and their folder."""
-    folder = tmp_path_factory.mktemp("results")
-    return folder, reproduce(MADE, TINY, folder)
+def made(tmp_path_factory, worker_id):
+    """The figures at a tiny preset, and their folder: made once, by the first of the processes that run tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "figures"
+    outcomes = folder / "outcomes.pickle"
+    with FileLock(f"{folder}.lock"):
+        if not outcomes.exists():
+            made = reproduce(MADE, TINY, folder)
+            outcomes.write_bytes(pickle.dumps(made))
+    return folder, pickle.loads(outcomes.read_bytes())

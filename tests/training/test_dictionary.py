@@ -8,10 +8,9 @@ import torch
 
 from superposition import Autoencoder, PersianRug, SparseFeatures, TrainingConfig, load, train
 from superposition._random import torch_generator
-from superposition.models import DenseEncoder, HiddenActivations, encoder_of
+from superposition.models import DenseEncoder, Dictionary, HiddenActivations, encoder_of
 from superposition.training import (
     CodePenalty,
-    Dictionary,
     learn_dictionary,
     learn_dictionary_by_sklearn,
     loop,
