@@ -113,7 +113,7 @@ def of_dictionary(
     """Returns the cost of a dictionary that is learned, measured and matched with the planted columns."""
     n, m, atoms, batch = float(n_features), float(n_hidden), float(n_atoms), 512
     # Columns with their gradients and averages; samples, codes and their gradients; cosines of all pairs, matched.
-    n_bytes = 4 * (8 * m * atoms + 3 * m * n + batch * (2 * n + 6 * atoms)) + 24 * n * atoms + 40 * max(_CHUNK, n)
+    n_bytes = 32 * m * (atoms + n) + 4 * batch * (2 * n + 6 * atoms) + 24 * n * atoms + 40 * max(_CHUNK, n)
     samples = float(n_steps) * batch + n_held_out
     return Cost(n_bytes, samples * (8 * m * atoms + (m * n if is_dense else n)) + 2 * m**2 * n)
 

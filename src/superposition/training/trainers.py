@@ -48,7 +48,7 @@ def train(
 
     Args:
         model: Trained in place, on its own device.
-        features: What it sees; n_features must be the model's.
+        features: What it sees: SparseFeatures or any others, as many as the model's n_features.
         config: Protocol; TrainingConfig() if not given.
         objective: What is minimised; the loss if not given. Losses that are reported are those of the reconstruction.
         seed: Seed of batches and held-out samples, ≥ 0.
