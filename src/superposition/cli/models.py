@@ -49,6 +49,9 @@ class Train(Sized):
     """Number of steps (the most steps, with protocol paper); the protocol's own if not given."""
     batch_size: Annotated[int, tyro.conf.arg(metavar="N")] = 1024
     """Samples a step, ≥ 1."""
+    hidden_noise: float = 0.0
+    """Standard deviation of noise on every hidden unit, in training and in the held-out loss, over the root mean square
+    of theirs without it."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16 rounds the factors of dense products: several times faster where there are units for it."""
     n_held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 100_000
@@ -75,7 +78,7 @@ class Train(Sized):
         cost = costs.of_training(self.n_features, self.width(), self.probability, config, self.n_held_out)
         cost.refuse(force=self.force, device=self.device)
         # The summary shows it: what it refuses is refused before the work.
-        theory.symmetric_optimum(self.width() / self.n_features, self.probability)
+        theory.symmetric_optimum(self.width() / self.n_features, self.probability, hidden_noise=self.hidden_noise)
         with launched(wanted) as device:
             return self._train(config, device, speaks=Ranks.current(device).is_first)
 
@@ -88,8 +91,13 @@ class Train(Sized):
         features, width = self.features(), self.width()
 
         def train_by(protocol: Protocol, config: TrainingConfig, **folder: Any) -> "Run":
-            initialization = INITIALIZATION[protocol]
-            model = Autoencoder(self.n_features, width, seed=self.seed, initialization=initialization).to(device)
+            model = Autoencoder(
+                self.n_features,
+                width,
+                seed=self.seed,
+                initialization=INITIALIZATION[protocol],
+                hidden_noise=self.hidden_noise,
+            ).to(device)
             seed, n_held_out = self.seed, self.n_held_out
             return train(model, features, config, seed=seed, progress=speaks, n_held_out=n_held_out, **folder)
 
@@ -198,8 +206,8 @@ class Diagnose(Costly):
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
         loss = held_out_loss(model, features, n_samples=self.n_held_out)
         kind = model.kind
-        show(loss_table(str(loss), features, model.n_hidden, kind))
-        show(symmetry_table(symmetry(model, features), features, model.n_hidden, kind))
+        show(loss_table(str(loss), features, model, kind))
+        show(symmetry_table(symmetry(model, features), features, model, kind))
         found = interference(model, features)
         n_samples = self.n_held_out + self.n_held_out % 2  # pairs
         split = None
@@ -209,7 +217,8 @@ class Diagnose(Costly):
         show(interference_table(found))
         show(structure_table(found, split, values, features, model.n_hidden))
         if split is None:
-            say(f"the split of the loss is that of a ReLU: it is left out for {model.activation.kind}")
+            left_out = f"{model.activation.kind} with hidden noise {model.hidden_noise:g}"
+            say(f"the split of the loss is that of a ReLU without hidden noise: it is left out for {left_out}")
         else:
             show(split_table(split))
         return 0
@@ -232,9 +241,9 @@ def _summarise(run: "Run", out: Path | None) -> int:
 
     model = _checks.instance("model", run.model, Model, "a model with a bottleneck")
     features = _checks.instance("features", run.features, SparseFeatures, "a SparseFeatures")
-    show(loss_table(str(run.loss), features, model.n_hidden, "trained"))
+    show(loss_table(str(run.loss), features, model, "trained"))
     if run.stopped != "diverged":
-        show(symmetry_table(symmetry(model, features), features, model.n_hidden, "trained"))
+        show(symmetry_table(symmetry(model, features), features, model, "trained"))
     say(f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s" + (f"; saved in {out}" if out else ""))
     if run.succeeded:
         return 0

@@ -63,6 +63,8 @@ class TrainedCell(BatchCell):
             another than the ReLU is trained by autograd.
         setting: k of topk and batchtopk; of jumprelu, gated and trec the width of the rectangle in the place of the
             jump's derivative, feature units.
+        hidden_noise: Standard deviation of noise on every hidden unit, in [0, 1e15], over the root mean square over
+            hidden units of theirs without it; a model with noise is trained by autograd.
 
     Raises:
         ValueError: A value is out of its range: there is no such model.
@@ -91,6 +93,7 @@ class TrainedCell(BatchCell):
     precision: Literal["float32", "bfloat16"] = "float32"
     activation: str = "relu"
     setting: float | None = None
+    hidden_noise: float = 0.0
 
     def __post_init__(self) -> None:
         n = _checks.whole_number("n_features", self.n_features)
@@ -103,6 +106,7 @@ class TrainedCell(BatchCell):
             "relative_importance": float(
                 _checks.in_interval("relative_importance", self.relative_importance, 0, np.inf, open_high=True)
             ),
+            "hidden_noise": _checks.one("hidden_noise", _checks.hidden_noise(self.hidden_noise)),
         }
         for name, value in plain.items():
             object.__setattr__(self, name, value)
@@ -121,6 +125,8 @@ class TrainedCell(BatchCell):
         content |= {"initialization": self._start(), "training": training}
         if self.activation != "relu":
             content |= {"activation": self.activation, "setting": self.setting}
+        if self.hidden_noise:
+            content["hidden_noise"] = self.hidden_noise
         return content
 
     def features(self) -> SparseFeatures:
@@ -140,6 +146,7 @@ class TrainedCell(BatchCell):
             seed=self.seed,
             initialization=self._start(),
             activation=self._activation(),
+            hidden_noise=self.hidden_noise,
         )
 
     def config(self) -> "TrainingConfig":
@@ -152,7 +159,7 @@ class TrainedCell(BatchCell):
 
     def batch(self) -> Hashable | None:
         """Returns the cell but for its width; None for a model that fills a processor or has no step of its own."""
-        is_alone = self.n_features > _SMALL or self.activation != "relu"
+        is_alone = self.n_features > _SMALL or self.activation != "relu" or self.hidden_noise > 0
         return None if is_alone else replace(self, n_hidden=1)
 
     @classmethod
@@ -266,14 +273,14 @@ def _measured(cell: TrainedCell, place: Workplace) -> Row:
     features, ratio = cell.features(), cell.n_hidden / cell.n_features
     mean_field = None
     if features.is_symmetric:
-        mean_field = theory.symmetric_optimum(ratio, cell.probability).loss
-    elif cell.probability < 1:
+        mean_field = theory.symmetric_optimum(ratio, cell.probability, hidden_noise=cell.hidden_noise).loss
+    elif cell.probability < 1 and not cell.hidden_noise:  # of unequal features under noise there is no theory
         mean_field = theory.allocate(features, cell.n_hidden).loss
     row: Row = {
         "ratio": ratio,
         "loss": Estimate.from_config(record["loss"]),
         "mean_field_loss": mean_field,
-        "linear_loss": theory.weighted_linear_loss(features, cell.n_hidden),
+        "linear_loss": theory.weighted_linear_loss(features, cell.n_hidden, hidden_noise=cell.hidden_noise),
         "stopped": record["stopped"],
         "steps": record["steps"],
     }

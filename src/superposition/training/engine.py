@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from superposition._random import torch_generator
 from superposition.diagnostics.loss import placement
 from superposition.features import Features
 from superposition.features.sampling import SparseBatch
@@ -58,17 +59,17 @@ class _ByAdam(abc.ABC):
         )
 
     @abc.abstractmethod
-    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
-        """Returns the loss of this process's share of a batch, and sets the gradients of the parameters."""
+    def _gradients(self, batch: SparseBatch, step: int) -> Float[Tensor, ""]:
+        """Returns the loss of this process's share of a step's batch, and sets the gradients of the parameters."""
 
     @final
     def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
         """Does a step on a batch; returns the model's loss before it, without what else the objective asks."""
         self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
-        share = self._ranks.share(batch)
-        loss = self._gradients(share)
+        loss = self._gradients(batch, step)
         gradients = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
-        self._ranks.average([loss, *gradients], share.shape[0], batch.shape[0])
+        first, last = self._ranks.rows(batch.shape[0])
+        self._ranks.average([loss, *gradients], last - first, batch.shape[0])
         if self._config.tied:
             _tie_gradients(self._model)
         self._optimizer.step()
@@ -111,8 +112,8 @@ class OneModel(_ByAdam):
         self._gradient_step = GradientStep(model, features, config.precision)
         super().__init__(model, self._gradient_step.parameters, features, config, ranks)
 
-    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
-        return self._gradient_step(share)
+    def _gradients(self, batch: SparseBatch, step: int) -> Float[Tensor, ""]:  # noqa: ARG002
+        return self._gradient_step(self._ranks.share(batch))
 
     def release(self) -> None:
         """Nothing: the model's memory is its own."""
@@ -120,7 +121,7 @@ class OneModel(_ByAdam):
 
 @final
 class ByAutograd(_ByAdam):
-    """Any one model, and any objective: gradients by autograd."""
+    """Any one model, and any objective: gradients by autograd. Hidden noise is drawn from (seed, step) alone."""
 
     def __init__(
         self,
@@ -128,19 +129,25 @@ class ByAutograd(_ByAdam):
         features: Features,
         config: TrainingConfig,
         objective: Objective,
+        seed: int = 0,
         ranks: Ranks = ALONE,
     ) -> None:
         super().__init__(model, dict(model.named_parameters()), features, config, ranks)
-        self._objective = objective
-        device, dtype = placement(model)
-        self._importance = torch.tensor(features.per_feature(features.importance)).to(device, dtype)
+        self._objective, self._features, self._seed = objective, features, seed
+        self._device, dtype = placement(model)
+        self._importance = torch.tensor(features.per_feature(features.importance)).to(self._device, dtype)
         self._asked = {name: parameter.requires_grad for name, parameter in self._parameters.items()}
         model.requires_grad_(True)
 
-    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
-        x = share.to_dense()
+    def _gradients(self, batch: SparseBatch, step: int) -> Float[Tensor, ""]:
+        x = self._ranks.share(batch).to_dense()
         self._optimizer.zero_grad()
-        reconstruction = self._model(x)
+        generator = torch_generator(self._seed, "hidden noise", step, device=self._device)
+        # Of the whole batch, as one process would see it.
+        noise = self._model.drawn_noise(batch.shape[0], self._features, generator)
+        if noise is not None:
+            noise = noise[slice(*self._ranks.rows(batch.shape[0]))]
+        reconstruction = self._model.noisy(x, noise)
         loss: Tensor = ((reconstruction - x).square() * self._importance).mean()
         self._objective(loss, self._model, x, reconstruction).backward()  # type: ignore[no-untyped-call]
         return loss.detach()

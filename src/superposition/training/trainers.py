@@ -37,11 +37,11 @@ def train(
 ) -> Run:
     """Trains a model in place and measures it on held-out samples.
 
-    A ReLU autoencoder has a step of its own, written by hand; any other model, or objective, is trained by autograd, in
-    the same loop.
+    A ReLU autoencoder without hidden noise has a step of its own, written by hand; any other model, or objective, is
+    trained by autograd, in the same loop.
 
     The batch of a step is drawn from (seed, step) alone, so a resumed run sees the same batches and ends with
-    the same weights, bit for bit on the same machine and number of threads.
+    the same weights, bit for bit on the same machine and number of threads. So is the hidden noise of a step.
 
     Where `torch.distributed` is set up, its processes share out every batch. All call this with the same arguments,
     and the first one writes the files; they see the same samples as one process would.
@@ -98,7 +98,7 @@ def train(
             assert isinstance(model, Autoencoder)
             engine = OneModel(model, features, config, ranks)
         else:
-            engine = ByAutograd(model, features, config, objective, ranks)
+            engine = ByAutograd(model, features, config, objective, seed, ranks)
             about = {"model": model.kind or type(model).__name__, **model.settings(), "objective": repr(objective)}
         (run,) = Loop([model], engine, features, config, seed, ranks, about).conclude(kept, report, n_held_out)
         if kept:
@@ -144,7 +144,8 @@ def train_many(
     for model in models:
         _checks.instance("models", model, Autoencoder, "Autoencoders")
         if not _has_own_step(model):
-            raise ValueError(f"`models` must have a ReLU, got {model.activation.kind}: train them one by one")
+            got = f"{model.activation.kind} and hidden noise {model.hidden_noise:g}"
+            raise ValueError(f"`models` must have a ReLU and no hidden noise, got {got}: train them one by one")
         _tensors.alike("models", model.W_enc, "the first one", models[0].W_enc.dtype, models[0].W_enc.device)
     return train_together(
         ManyModels,
@@ -207,4 +208,4 @@ def _check_start(model: Reconstructor, features: Features, config: TrainingConfi
 
 def _has_own_step(model: Reconstructor) -> bool:
     """Whether there is a step written by hand for a model."""
-    return isinstance(model, Autoencoder) and isinstance(model.activation, ReLU)
+    return isinstance(model, Autoencoder) and isinstance(model.activation, ReLU) and model.hidden_noise == 0
