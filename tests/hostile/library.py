@@ -14,7 +14,7 @@ from superposition.features import register_law
 from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models.encoders import DenseEncoder
 from superposition.models.frames import projection_root
-from superposition.training.dictionary import learn_dictionary, match_columns
+from superposition.training import learn_dictionary, match_columns
 from tests.hostile.arguments import JUNK, NAN, tensors
 from tests.hostile.attempts import dishonest, faults
 
@@ -246,9 +246,10 @@ def learning():
     yield "fit_rug", training.fit_rug, {"features": FEATURES, "n_hidden": 9}, {
         "features": STRANGE, "n_hidden": (*JUNK, 0, 9), "n_models": JUNK, "n_held_out": JUNK}  # fmt: skip
     yield "Curve.of", training.Curve.of, {"losses": torch.rand(3)}, {"losses": JUNK, "window": JUNK}
-    yield "learn_dictionary", learn_dictionary, {"encoder": W, "features": FEATURES, "n_steps": 1}, {
+    yield "learn_dictionary", learn_dictionary, {
+        "encoder": W, "features": FEATURES, "config": sp.TrainingConfig(n_steps=1), "n_held_out": 2}, {
         "encoder": (*tensors(4, 8), *JUNK), "features": STRANGE, "n_atoms": JUNK, "penalty": JUNK,
-        "n_steps": JUNK[:17], "learning_rate": JUNK, "seed": JUNK}  # fmt: skip
+        "config": configs[:20], "seed": JUNK, "n_held_out": JUNK[:17]}  # fmt: skip
     yield "match_columns", match_columns, {"planted": W, "found": W}, {
         "planted": (*tensors(4, 8), *JUNK), "found": (*tensors(4, 8), *JUNK)}  # fmt: skip
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from superposition._text import complain
+from superposition.cli.exit_codes import INTERRUPTED
+
 if TYPE_CHECKING:
     from superposition.features import SparseFeatures
     from superposition.sweeps import Credentials, Executor
@@ -28,6 +31,14 @@ class Command(abc.ABC):
     @abc.abstractmethod
     def run(self) -> int:
         """Does it and returns the exit code."""
+
+
+def interrupted(out: Path | None) -> int:
+    """Says how an interrupted run goes on, and returns the exit code."""
+    kept = out is not None and out.exists()
+    more = f"; {out} holds a checkpoint: the same command with --resume goes on" if kept else ""
+    complain(f"superposition: interrupted{more}")
+    return INTERRUPTED
 
 
 @dataclass(frozen=True, kw_only=True)

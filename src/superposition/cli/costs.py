@@ -101,6 +101,17 @@ def of_encoder(n_features: int, n_hidden: int, *, is_dense: bool, seconds: float
     return Cost(matrix + 100 * max(_CALIBRATION, 32 * n), 30 * n * m if is_dense else 0.0, seconds)
 
 
+def of_dictionary(
+    n_features: int, n_hidden: int, n_atoms: int, n_steps: int, n_held_out: int, *, is_dense: bool
+) -> Cost:
+    """Returns the cost of a dictionary that is learned, measured and matched with the planted columns."""
+    n, m, atoms, batch = float(n_features), float(n_hidden), float(n_atoms), 512
+    # Columns with their gradients and averages; samples, codes and their gradients; cosines of all pairs, matched.
+    n_bytes = 4 * (8 * m * atoms + 3 * m * n + batch * (2 * n + 6 * atoms)) + 24 * n * atoms + 40 * max(_CHUNK, n)
+    samples = float(n_steps) * batch + n_held_out
+    return Cost(n_bytes, samples * (8 * m * atoms + (m * n if is_dense else n)) + 2 * m**2 * n)
+
+
 def of_networks(neurons: int, depth: int, runs: int, n_steps: int) -> Cost:
     """Returns the cost of networks that learn to compress."""
     width = neurons / (2 * depth)

@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
 
-from superposition._names import DecoderName, EncoderName
+from superposition._names import DecoderName
 from superposition.cli import costs
-from superposition.cli.command import Command, Count, OfOneWidth, OptionalCount, OptionalShare
+from superposition.cli.command import Command, Count
+from superposition.cli.encoding import OfAnEncoder
 from superposition.cli.exit_codes import FAILED
 from superposition.cli.tables import new_table, show
 
 if TYPE_CHECKING:
     from superposition.features import SparseFeatures
-    from superposition.models import Encoder, Model
+    from superposition.models import Encoder
 
 _DEFAULT: tuple[DecoderName, ...] = (
     "relu",
@@ -33,24 +33,15 @@ _DEFAULT: tuple[DecoderName, ...] = (
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Decode(OfOneWidth):
+class Decode(OfAnEncoder):
     """Decode fresh samples by several decoders; print the loss of each, its theory, its time.
 
     relu, jumprelu, gated, trec (ProLU), topk and batchtopk are fitted first. bayes and oracle (which knows whether its
     own feature is active) are the ceilings of decoders that act on each entry by itself. lemma1 keeps the expected
     number of entries and solves for them, pursuit corrects their support in further rounds; omp, basis-pursuit, amp and
-    oamp are the algorithms of those names.
+    oamp are the algorithms of those names. With --model its own decoder is compared too.
     """
 
-    n_features: OptionalCount = None
-    """Number of features, ≥ 1; with --model, this and the width are the model's if not given."""
-    encoder: EncoderName = "rug"
-    """rug: rows of a Hadamard matrix, by fast transforms; gaussian: independent entries; harmonic: rows of a Fourier
-    matrix."""
-    model: Path | None = None
-    """Folder of a saved model: its encoder is taken, its own decoder compared too."""
-    probability: OptionalShare = None
-    """Probability that a feature is active; with --model, the features that were saved with it if not given."""
     decoders: Annotated[tuple[DecoderName, ...], tyro.conf.arg(metavar="NAME ...")] = _DEFAULT
     """Which decoders."""
     noise: float = 0.0
@@ -72,7 +63,7 @@ class Decode(OfOneWidth):
         _checks.in_interval("seconds", self.seconds, 0, float("inf"), open_low=True)
         if not self.decoders:
             raise ValueError("`decoders` must have at least one name")
-        source, features = self._source()
+        source, features = self.source()
         encoder = encoder_of(source)
         # Before the work, because what the theory refuses is refused.
         lines = _theory(encoder, features, noise)
@@ -106,50 +97,12 @@ class Decode(OfOneWidth):
         show(table)
         return 0 if all(result.loss.value < float("inf") for result in found) else FAILED
 
-    def _source(self) -> "tuple[Encoder | Model, SparseFeatures]":
-        """Returns what encodes, and what it encodes."""
-        from superposition.features import SparseFeatures
-        from superposition.models import encoder_named
-
-        if self.model is not None:
-            return self._saved(self.model)
-        if self.n_features is None:
-            raise ValueError("--n-features must be given, or --model, which has it")
-        if self.probability is None:
-            raise ValueError("--probability must be given, or --model, which has it")
-        features = SparseFeatures(self.n_features, self.probability)
-        n_features, width = self.n_features, self.width_of(self.n_features)
-        self._refuse_absurd(n_features, width, is_dense=self.encoder != "rug")
-        return encoder_named(self.encoder, n_features, width, seed=self.seed), features
-
-    def _refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
+    def refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
+        """Raises ValueError if the work is more than this machine can do."""
         seconds = len(self.decoders) * self.seconds if isfinite(self.seconds) else 0.0
         is_programme = "basis-pursuit" in self.decoders
         cost = costs.of_encoder(n_features, n_hidden, is_dense=is_dense, seconds=seconds, is_programme=is_programme)
         cost.refuse(force=self.force)
-
-    def _saved(self, folder: Path) -> "tuple[Model, SparseFeatures]":
-        """Returns a saved model and its features; raises ValueError if it contradicts a size that was given."""
-        from superposition import _checks
-        from superposition.features import SparseFeatures
-        from superposition.models import Model, load_with_features
-
-        loaded = load_with_features(folder)
-        model = _checks.instance("model", loaded.model, Model, "a model with a bottleneck")
-        self._refuse_absurd(model.n_features, model.n_hidden, is_dense=False)
-        n_features = model.n_features if self.n_features is None else self.n_features
-        has_width = self.ratio is not None or self.n_hidden is not None
-        width = self.width_of(n_features) if has_width else model.n_hidden
-        if (model.n_features, model.n_hidden) != (n_features, width):
-            raise ValueError(
-                f"`model` must have n_features = {n_features} and n_hidden = {width}, got "
-                f"{model.n_features} and {model.n_hidden} in {folder}"
-            )
-        if self.probability is not None:
-            return model, SparseFeatures(model.n_features, self.probability)
-        if loaded.features is None:
-            raise ValueError(f"--probability must be given for {folder}, which was saved without its features")
-        return model, _checks.instance("features", loaded.features, SparseFeatures, "a SparseFeatures")
 
 
 def _theory(encoder: "Encoder", features: "SparseFeatures", noise: float) -> list[str]:

@@ -8,7 +8,7 @@ import tyro
 
 from superposition._text import complain, say
 from superposition.cli import costs
-from superposition.cli.command import Costly, Sized
+from superposition.cli.command import Costly, Sized, interrupted
 from superposition.cli.exit_codes import FAILED, INTERRUPTED
 from superposition.cli.tables import (
     interference_table,
@@ -47,13 +47,14 @@ class Train(Sized):
     """With protocol paper, train by the default protocol too, for comparison; that model is not saved."""
     n_steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of steps (the most steps, with protocol paper); the protocol's own if not given."""
-    batch_size: Annotated[int, tyro.conf.arg(metavar="N")] = 1024
-    """Samples a step, ≥ 1."""
+    batch_size: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Samples a step, ≥ 1; the protocol's own, 1024, if not given."""
     hidden_noise: float = 0.0
     """Standard deviation of noise on every hidden unit, in training and in the held-out loss, over the root mean square
     of theirs without it."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 rounds the factors of dense products: several times faster where there are units for it."""
+    precision: Literal["float32", "bfloat16"] | None = None
+    """bfloat16 rounds the factors of dense products: several times faster where there are units for it; the protocol's
+    own, float32, if not given."""
     n_held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 100_000
     """Samples of the held-out loss, ≥ 1."""
     device: str = "cpu"
@@ -68,9 +69,7 @@ class Train(Sized):
         from superposition.training import TrainingConfig
         from superposition.training.ranks import Ranks, launched
 
-        config = TrainingConfig.named(self.protocol).replace(batch_size=self.batch_size, precision=self.precision)
-        if self.n_steps is not None:
-            config = config.replace(n_steps=self.n_steps)
+        config = TrainingConfig.named(self.protocol).replace(**self._given("n_steps", "batch_size", "precision"))
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
         _checks.whole_number("n_held_out", self.n_held_out)
@@ -81,6 +80,10 @@ class Train(Sized):
         theory.symmetric_optimum(self.width() / self.n_features, self.probability, hidden_noise=self.hidden_noise)
         with launched(wanted) as device:
             return self._train(config, device, speaks=Ranks.current(device).is_first)
+
+    def _given(self, *names: str) -> dict[str, Any]:
+        """Returns the options that were given: what a protocol has of its own holds but for these."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def _train(self, config: "TrainingConfig", device: "torch.device", *, speaks: bool) -> int:
         """Trains on a device; the first of several processes speaks."""
@@ -104,14 +107,10 @@ class Train(Sized):
         try:
             run = train_by(self.protocol, config, folder=self.out, resume=self.resume)
         except KeyboardInterrupt:
-            kept = self.out is not None and self.out.exists()
-            more = f"; {self.out} holds a checkpoint: the same command with --resume goes on" if kept else ""
-            if speaks:
-                complain(f"superposition: interrupted{more}")
-            return INTERRUPTED
+            return interrupted(self.out) if speaks else INTERRUPTED
         runs: dict[str, Run] = {self.protocol: run}
         if self.protocol == "paper" and self.compare:
-            runs["default"] = train_by("default", TrainingConfig(batch_size=self.batch_size))
+            runs["default"] = train_by("default", TrainingConfig(**self._given("batch_size", "precision")))
         if not speaks:
             return 0
         result = _summarise(run, self.out)
@@ -196,11 +195,11 @@ class Diagnose(Costly):
         from superposition.models import Model, load_with_features
 
         loaded = load_with_features(self.folder)
+        model = _checks.instance("model", loaded.model, Model, "a model with a bottleneck")
         if loaded.features is None:
             raise ValueError(
                 f"{self.folder} must hold the features too, but only the model was saved: save with features="
             )
-        model = _checks.instance("model", loaded.model, Model, "a model with a bottleneck")
         features = _checks.instance("features", loaded.features, SparseFeatures, "a SparseFeatures")
         _checks.whole_number("n_held_out", self.n_held_out)
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)

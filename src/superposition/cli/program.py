@@ -12,6 +12,7 @@ from superposition.cli.command import Command
 from superposition.cli.compression import Compress
 from superposition.cli.config_file import config_path, from_file, home_expanded
 from superposition.cli.decoders import Decode, Sensing
+from superposition.cli.dictionary import Dictionary
 from superposition.cli.models import Diagnose, Rug, Train
 from superposition.cli.reproduce import Reproduce
 from superposition.cli.sweep import Query, Sweep
@@ -27,6 +28,7 @@ _COMMANDS: dict[str, Any] = {
     "compress": Compress,
     "decode": Decode,
     "sensing": Sensing,
+    "dictionary": Dictionary,
     "reproduce": Reproduce,
 }
 

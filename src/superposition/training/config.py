@@ -105,6 +105,11 @@ class TrainingConfig:
         return cls(n_steps=400, learning_rate=0.45, rate_cap=1.4, betas=(0.8, 0.95), decay="linear", tied=True)
 
     @classmethod
+    def dictionary(cls) -> Self:
+        """Two thousand steps for `learn_dictionary`: columns of norm 1 keep to one rate, whatever the density."""
+        return cls(n_steps=2000, batch_size=512, learning_rate=0.045, rate_cap=inf, warm_up=0.05)
+
+    @classmethod
     def named(cls, protocol: Protocol) -> Self:
         """Returns the protocol of that name."""
         _checks.choice("protocol", protocol, get_args(Protocol))

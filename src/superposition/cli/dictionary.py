@@ -1,0 +1,88 @@
+"""The command that learns a dictionary from hidden activations: dictionary."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, final
+
+import tyro
+
+from superposition._text import complain, say
+from superposition.cli import costs
+from superposition.cli.command import OptionalCount, interrupted
+from superposition.cli.encoding import OfAnEncoder
+from superposition.cli.exit_codes import FAILED
+from superposition.cli.tables import new_table, show
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Dictionary(OfAnEncoder):
+    """Learn the columns of an encoder from its hidden activations alone; print how many are found.
+
+    What learns is a ReLU autoencoder of the hidden activations with tied unit columns, the atoms, and a penalty on its
+    codes. With --out, Ctrl-C saves a checkpoint and --resume goes on from it, bit for bit.
+    """
+
+    n_atoms: OptionalCount = None
+    """Columns to find, at least n_features, which it is if not given."""
+    penalty: Annotated[float, tyro.conf.arg(metavar="X")] = 0.3
+    """Weight of the sum of a code, ≥ 0, in units of the mean active value."""
+    n_steps: OptionalCount = None
+    """Number of steps of 512 samples; 2000 if not given."""
+    n_held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 20_000
+    """Samples of the held-out loss, ≥ 1."""
+    out: Path | None = None
+    """Folder for the dictionary, record.json and curve.parquet; nothing is saved without it."""
+    resume: bool = False
+    """Go on from the checkpoint in --out."""
+
+    def run(self) -> int:
+        """Learns, saves and prints the table."""
+        from superposition import _checks
+        from superposition.models import encoder_of
+        from superposition.training import TrainingConfig, learn_dictionary
+
+        if self.resume and self.out is None:
+            raise ValueError("--resume must come with --out, the folder of the unfinished run")
+        _checks.whole_number("n_held_out", self.n_held_out)
+        config = TrainingConfig.dictionary()
+        if self.n_steps is not None:
+            config = config.replace(n_steps=self.n_steps)
+        source, features = self.source()
+        try:
+            found = learn_dictionary(
+                source, features, n_atoms=self.n_atoms, penalty=self.penalty, config=config, seed=self.seed,
+                folder=self.out, resume=self.resume, progress=True, n_held_out=self.n_held_out,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            return interrupted(self.out)
+        assert found.run is not None
+        encoder, n_atoms = encoder_of(source), found.columns.shape[1]
+        table = new_table(
+            "", "found",
+            title=f"Dictionary of {self.model or self.encoder}, n = {encoder.n_features}, "
+            f"n_hidden = {encoder.n_hidden}, {n_atoms} atoms",
+        )  # fmt: skip
+        table.add_row("mean cosine between planted columns and their matches", f"{found.mean_cosine:.4f}")
+        table.add_row("planted columns found, of a cosine above 0.95", f"{found.recovered:.1%}")
+        table.add_row("held-out loss, share of the variance of hidden", str(found.loss))
+        show(table)
+        run = found.run
+        say(
+            f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s"
+            + (f"; saved in {self.out}" if self.out else "")
+        )
+        if run.succeeded:
+            return 0
+        complain(f"superposition: the run {run.stopped}: give a smaller --penalty or more --n-steps")
+        return FAILED
+
+    def refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
+        """Raises ValueError if the work is more than this machine can do."""
+        from superposition import _checks
+        from superposition.training import TrainingConfig
+
+        n_atoms = n_features if self.n_atoms is None else _checks.whole_number("n_atoms", self.n_atoms, low=n_features)
+        n_steps = _checks.whole_number("n_steps", self.n_steps or TrainingConfig.dictionary().n_steps)
+        cost = costs.of_dictionary(n_features, n_hidden, n_atoms, n_steps, self.n_held_out, is_dense=is_dense)
+        cost.refuse(force=self.force)
