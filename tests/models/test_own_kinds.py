@@ -227,7 +227,7 @@ def test_an_activation_for_other_features_is_refused():
             "register_activation(models.PersianRug)",
             "`kind` must be a subclass of Activation, got .*PersianRug'>",
         ),
-        ("register_model(3)", "`kind` must be a subclass of Model, got 3"),
+        ("register_model(3)", "`kind` must be a subclass of Reconstructor, got 3"),
         ("models.Autoencoder(8, 2, activation='relu')", "`activation` must be an Activation such as .*, got 'relu'"),
     ],
 )

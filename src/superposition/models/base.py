@@ -23,7 +23,7 @@ class Model(Reconstructor):
     the hidden space make it less.
 
     A kind of model needs `encode`, `read_out` and `bias_vector`; what else is asked of it follows from these, and may
-    be overridden where a faster way is known.
+    be overridden where a faster way is known. One that may have hidden noise takes it in its constructor.
 
     Attributes:
         activation: What becomes of W x and the bias.
