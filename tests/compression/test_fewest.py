@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from superposition import SparseFeatures
-from superposition.compression import Learning, learn, linear_code_bound, linear_loss, smallest_network
+from superposition import SparseFeatures, TrainingConfig
+from superposition.compression import learn, linear_code_bound, linear_loss, smallest_network
 from tests.statistics import agrees
 
 # Of means over midpoints h = 1.3/4000 apart, relative: h²/24 f″ of the polynomials between kinks and h²/8 a change of
@@ -72,7 +72,11 @@ def test_no_network_of_three_neurons_and_a_linear_code_is_better():
 @pytest.mark.parametrize("widths", [(1, 1), (12, 1)])
 def test_one_neuron_in_the_decoder_gains_nothing(widths):
     losses = learn(
-        SparseFeatures(2, 1.0), (2, widths[0], 1), (1, widths[1], 2), n_runs=16, learning=Learning(n_steps=800)
+        SparseFeatures(2, 1.0),
+        (2, widths[0], 1),
+        (1, widths[1], 2),
+        n_runs=16,
+        config=TrainingConfig.networks().replace(n_steps=800),
     ).losses
     best = min(losses, key=lambda loss: loss.value)
     assert best.z_score(linear_loss()) > -4.5

@@ -23,6 +23,7 @@ _OUT = {
     "reproduce": st.sampled_from(["results", "results", "new"]),
     "train": st.sampled_from(["new", "run", "unfinished", "new/deeper"]),
     "rug": st.sampled_from(["new", "rug", "new/deeper"]),
+    "dictionary": st.sampled_from(["new", "run", "new/deeper"]),
 }
 _SCARCE = {"workers": 12, "scheduler": 12, "scheduler_file": 12, "slurm": 12, "config": 8, "plot": 8, "learn": 3}
 _LAYOUT_NAMES = {step[1]: step for step in values.LAYOUT}

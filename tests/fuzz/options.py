@@ -85,6 +85,7 @@ _BY_NAME: dict[str, Any] = {
     "law_parameters": values.POSITIVE,
     "learning_rate": st.sampled_from(["0.001", "0.1", "10", "1e30"]),
     "n_steps": values.FEW,
+    "n_atoms": values.SIZES,
     "batch_size": values.SIZES,
     "n_held_out": st.sampled_from(["1", "2", "20", "100"]),
     "n_samples": st.sampled_from(["1", "2", "9"]),

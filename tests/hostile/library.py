@@ -107,7 +107,6 @@ def configurations():
         (decoders.AMP, {}, passing),
         (decoders.OAMP, {}, passing),
         (sp.TrainingConfig, {}, dict.fromkeys(sp.TrainingConfig.__dataclass_fields__, JUNK)),
-        (compression.Learning, {}, dict.fromkeys(compression.Learning.__dataclass_fields__, JUNK)),
         (sp.TrainingConfig.named, {"protocol": "fast"}, {"protocol": JUNK}),
     ):
         yield kind.__qualname__, kind, good, hostile
@@ -255,7 +254,7 @@ def learning():
 
 
 def compressing():
-    pair, few = compression.QuantizedPair(3, 0.1), compression.Learning(n_steps=1, batch_size=2, n_held_out=2)
+    pair, few = compression.QuantizedPair(3, 0.1), sp.TrainingConfig(n_steps=1, batch_size=2)
     nested, network, dense = compression.NestedScheme(4, 2, pair), pair.to_network(), sp.SparseFeatures(2, 1.0)
     yield "QuantizedPair", compression.QuantizedPair, {"levels": 3, "ramp": 0.1}, {
         "levels": JUNK, "ramp": (*JUNK, 1e-300), "units": JUNK, "alignment": JUNK}  # fmt: skip
@@ -280,11 +279,12 @@ def compressing():
         "features": FEATURES, "n_hidden": 2, "n_neurons": 10}, {
         "features": STRANGE, "n_hidden": JUNK, "n_neurons": JUNK}  # fmt: skip
     yield "learn", compression.learn, {
-        "features": dense, "encoder": (2, 3, 1), "decoder": (1, 3, 2), "n_runs": 2, "learning": few}, {
-        "features": STRANGE, "encoder": JUNK, "decoder": JUNK, "n_runs": JUNK[:17], "learning": JUNK[1:], "seed": JUNK,
+        "features": dense, "encoder": (2, 3, 1), "decoder": (1, 3, 2), "n_runs": 2, "config": few, "n_held_out": 2}, {
+        "features": STRANGE, "encoder": JUNK, "decoder": JUNK, "n_runs": JUNK[:17], "config": JUNK[1:], "seed": JUNK,
     }  # fmt: skip
-    yield "learn_from", compression.learn_from, {"networks": [network], "features": dense, "learning": few}, {
-        "networks": JUNK, "features": STRANGE, "learning": JUNK[1:], "seed": JUNK}  # fmt: skip
+    yield "learn_from", compression.learn_from, {
+        "networks": [network], "features": dense, "config": few, "n_held_out": 2}, {
+        "networks": JUNK, "features": STRANGE, "config": JUNK[1:], "n_held_out": JUNK[:17], "seed": JUNK}  # fmt: skip
     yield "inspect", compression.inspect, {"network": network}, {"network": JUNK}
     yield "CompressionNetwork", compression.CompressionNetwork, {
         "encoder": network.encoder, "decoder": network.decoder}, {"encoder": JUNK, "decoder": JUNK}  # fmt: skip

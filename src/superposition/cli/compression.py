@@ -1,7 +1,7 @@
 """The command that builds, reads and trains networks that compress two dimensions into one."""
 
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import dataclass
+from math import inf, isfinite, sqrt
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import tyro
@@ -85,38 +85,32 @@ class Compress(Costly):
 
     def _learn(self, scheme: "QuantizedPair") -> int:
         from superposition import _checks
-        from superposition._progress import Display
-        from superposition.compression import Learning, learn, learn_from
+        from superposition.compression import learn, learn_from
         from superposition.features import SparseFeatures
+        from superposition.training import TrainingConfig
 
         pair, constructed = SparseFeatures(2, 1.0), self.start == "construction"
         given = {**_OF_RUNS, **{name: n for name in _OF_RUNS if (n := getattr(self, name)) is not None}}
         neurons, depth, runs = (_checks.whole_number(name, value) for name, value in given.items())
         if neurons % (2 * depth):
             raise ValueError(f"`neurons` must be a multiple of {2 * depth}, 2 · depth, got {neurons}")
-        n_steps = Learning.n_steps if self.n_steps is None else _checks.whole_number("n_steps", self.n_steps)
-        costs.of_networks(neurons, depth, runs, n_steps).refuse(force=self.force)
+        config = TrainingConfig.networks()
+        if self.n_steps is not None:
+            config = config.replace(n_steps=self.n_steps)
+        costs.of_networks(neurons, depth, runs, config.n_steps).refuse(force=self.force)
         rate = self.learning_rate
         if rate is None:
             rate = 1e-3 if constructed else 0.03 / depth
-        learning = Learning(learning_rate=rate)
-        if self.n_steps is not None:
-            learning = replace(learning, n_steps=self.n_steps)
-        with Display() as display:
-            if constructed:
-                network = scheme.to_network("minimal")
-                found = learn_from([network], pair, learning=learning, seed=self.seed, report=display.task("training"))
-            else:
-                hidden = [neurons // (2 * depth)] * depth
-                found = learn(
-                    pair,
-                    (2, *hidden, 1),
-                    (1, *hidden, 2),
-                    n_runs=runs,
-                    learning=learning,
-                    seed=self.seed,
-                    report=display.task(f"training {runs} networks"),
-                )
+        _checks.in_interval("learning_rate", rate, 0, inf, open_low=True, open_high=True)
+        config = config.replace(learning_rate=rate * sqrt(pair.n_features))
+        if constructed:
+            network = scheme.to_network("minimal")
+            found = learn_from([network], pair, config=config, seed=self.seed, progress=True)
+        else:
+            hidden = [neurons // (2 * depth)] * depth
+            found = learn(
+                pair, (2, *hidden, 1), (1, *hidden, 2), n_runs=runs, config=config, seed=self.seed, progress=True
+            )
         if not all(isfinite(loss.value) for loss in found.losses):
             complain(f"superposition: training diverged at learning rate {rate:g}: give a smaller --learning-rate")
             return FAILED
@@ -157,7 +151,7 @@ def _show_learned(found: "Learned", scheme: "QuantizedPair | None") -> None:
 
     from superposition.compression import QuantizedPair, inspect, linear_loss
 
-    linear, n = linear_loss(), found.stack.network(0).n_neurons
+    linear, n = linear_loss(), found.networks[0].n_neurons
     losses = np.array([loss.value for loss in found.losses])
     table = new_table("", "loss", "of linear", title=f"Trained networks of {n} neurons, {len(losses)} runs")
     table.add_row("best", str(found.losses[found.best]), f"{losses.min() / linear:.4f}")
@@ -170,7 +164,7 @@ def _show_learned(found: "Learned", scheme: "QuantizedPair | None") -> None:
         table.add_row(f"{levels} levels, ramps of no width", f"{built:.7g}", f"{built / linear:.4f}")
     table.add_row("linear optimum", f"{linear:.7g}", "1")
     show(table)
-    readings = [inspect(found.stack.network(run)) for run in range(len(losses))]
+    readings = [inspect(found.networks[run]) for run in range(len(losses))]
     if scheme is None:
         share = found.share_below(linear)
         say(f"share of runs that beat linear: {share.value:.2f} ± {share.standard_error:.2f}")

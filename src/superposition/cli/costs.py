@@ -107,7 +107,7 @@ def of_dictionary(
     """Returns the cost of a dictionary that is learned, measured and matched with the planted columns."""
     n, m, atoms, batch = float(n_features), float(n_hidden), float(n_atoms), 512
     # Columns with their gradients and averages; samples, codes and their gradients; cosines of all pairs, matched.
-    n_bytes = 4 * (8 * m * atoms + 3 * m * n + batch * (2 * n + 6 * atoms)) + 24 * n * atoms + 40 * max(_CHUNK, n)
+    n_bytes = 32 * m * (atoms + n) + 4 * batch * (2 * n + 6 * atoms) + 24 * n * atoms + 40 * max(_CHUNK, n)
     samples = float(n_steps) * batch + n_held_out
     return Cost(n_bytes, samples * (8 * m * atoms + (m * n if is_dense else n)) + 2 * m**2 * n)
 
@@ -116,9 +116,11 @@ def of_networks(neurons: int, depth: int, runs: int, n_steps: int) -> Cost:
     """Returns the cost of networks that learn to compress."""
     width = neurons / (2 * depth)
     weights = runs * (6 * width + 2 * (depth - 1) * width**2)
-    # Chunks of 4096 samples to measure, batches of 256 whose layers are kept for the gradients.
-    layers = runs * width * (3 * 4096 + 2 * depth * 4 * 256)
-    return Cost(20 * weights + 4 * layers, 3.0 * n_steps * 256 * weights, n_steps * depth * 1e-5)
+    # 65536 samples to measure one network after the other, batches of 256 whose layers are kept for the gradients.
+    layers = width * 3 * 65536 + runs * width * 2 * depth * 4 * 256
+    # Weights in the networks and side by side, gradients, rates, averages, work; modules; losses of every step.
+    n_bytes = 32 * weights + 4 * layers + runs * (2e4 * depth + 4.0 * n_steps)
+    return Cost(n_bytes, (3.0 * n_steps * 256 + 65536) * weights, n_steps * depth * 1e-5)
 
 
 def of_scheme(levels: int) -> Cost:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from superposition.compression.fewest import linear_code_bound, smallest_network
-    from superposition.compression.learning import Learned, Learning, learn, learn_from
+    from superposition.compression.learning import Learned, learn, learn_from
     from superposition.compression.nesting import NestedScheme
     from superposition.compression.network import CompressionNetwork
     from superposition.compression.precision import Carried, best_at_precision, levels_carried, loss_at_precision
@@ -21,7 +21,6 @@ _HOME = {
     "Carried": "precision",
     "CompressionNetwork": "network",
     "Learned": "learning",
-    "Learning": "learning",
     "NestedScheme": "nesting",
     "QuantizedPair": "scheme",
     "Reading": "reading",
@@ -44,7 +43,6 @@ __all__ = [
     "Carried",
     "CompressionNetwork",
     "Learned",
-    "Learning",
     "NestedScheme",
     "QuantizedPair",
     "Reading",

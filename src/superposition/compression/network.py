@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks, _tensors
+from superposition.models import Reconstructor
 
 Construction = Literal["segments", "minimal"]
 
 
 @final
-class CompressionNetwork(torch.nn.Module):
+class CompressionNetwork(Reconstructor):
     """Two perceptrons, features → hidden → reconstructions, each of linear layers with ReLU between them.
 
     Args:

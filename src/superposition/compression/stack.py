@@ -76,12 +76,6 @@ class NetworkStack(torch.nn.Module):
         """Number of networks."""
         return len(self.biases[0])
 
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the weights, in which batches are drawn."""
-        dtype: torch.dtype = self.biases[0].dtype
-        return dtype
-
     def forward(self, x: Float[Tensor, "samples n_features"]) -> Float[Tensor, "n_runs samples n_features"]:
         """Returns what each network makes of the same batch."""
         linear = {self.n_encoder_layers - 1, len(self.weights) - 1}
@@ -99,3 +93,12 @@ class NetworkStack(torch.nn.Module):
             for weight, bias in zip(self.weights, self.biases, strict=True)
         ]
         return CompressionNetwork.from_layers(layers[: self.n_encoder_layers], layers[self.n_encoder_layers :])
+
+    @torch.no_grad()
+    def write_to(self, networks: Sequence[CompressionNetwork]) -> None:
+        """Gives networks of which `of` took copies the weights of these."""
+        for run, network in enumerate(networks):
+            layers = [*linear_layers(network.encoder), *linear_layers(network.decoder)]
+            for layer, weight, bias in zip(layers, self.weights, self.biases, strict=True):
+                layer.weight.copy_(weight[run, : layer.in_features, : layer.out_features].T)
+                layer.bias.copy_(bias[run, 0, : layer.out_features])

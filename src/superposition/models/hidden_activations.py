@@ -52,7 +52,7 @@ class HiddenActivations(Features):
     @cached_property
     def columns(self) -> Float[Tensor, "n_hidden n_features"]:
         """W_enc, of which a dictionary is to find the columns."""
-        return self.encoder.columns(torch.arange(self.encoder.n_features)).T
+        return self.encoder.columns(torch.arange(self.encoder.n_features, device=self.encoder.device)).T
 
     @property
     def mean(self) -> FloatArray:

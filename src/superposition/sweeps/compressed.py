@@ -1,7 +1,9 @@
 """Nonlinear compression: the cell of networks that are learned, and that of a constructed one that is trained on."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from superposition.compression import Learned
+    from superposition.training import TrainingConfig
 
 # What several runs of a cell are, and the curve that the best of them draws.
 _RUNS, _CURVE = "runs.parquet", "curve.parquet"
+# Where an interrupted cell goes on from; not stored.
+_CHECKPOINTS = "checkpoints"
 
 
 @final
@@ -43,7 +48,7 @@ class LearnedCell(Cell):
     """
 
     measure: ClassVar[str] = "learned"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # batches of the one loop
     columns: ClassVar[Mapping[str, type]] = {
         "neurons": int, "loss": Estimate, "linear_loss": float, "share_below_linear": Estimate, "kind": str,
         "levels": int,
@@ -86,18 +91,21 @@ class LearnedCell(Cell):
     def row(self, place: Workplace) -> Row:
         """Trains the networks, measures each, and reads what they are where two dimensions go into one."""
         from superposition import theory
-        from superposition.compression import Learning, inspect, learn
+        from superposition.compression import inspect, learn
 
         found = learn(
             SparseFeatures(self.n_features, self.probability),
             (self.n_features, *_widths("encoder", self.encoder), self.n_hidden),
             (self.n_hidden, *_widths("decoder", self.decoder), self.n_features),
             n_runs=self.n_runs,
-            learning=Learning(self.n_steps, learning_rate=self.learning_rate, n_held_out=self.n_held_out),
+            config=_protocol(self.n_features, self.n_steps, self.learning_rate),
             seed=self.seed,
-            report=place.report,
+            checkpoints=place.folder / _CHECKPOINTS,
+            progress=place.report,
+            n_held_out=self.n_held_out,
         )
-        network = found.stack.network(found.best)
+        shutil.rmtree(place.folder / _CHECKPOINTS)
+        network = found.networks[found.best]
         linear = theory.linear_loss(self.n_hidden / self.n_features, self.probability)
         row: Row = {
             "neurons": network.n_neurons,
@@ -131,7 +139,7 @@ class RefinedCell(Cell):
     """
 
     measure: ClassVar[str] = "refined"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # batches of the one loop
     columns: ClassVar[Mapping[str, type]] = {
         "neurons": int, "built_loss": float, "loss": Estimate, "kind": str, "levels_kept": int
     }  # fmt: skip
@@ -164,13 +172,21 @@ class RefinedCell(Cell):
 
     def row(self, place: Workplace) -> Row:
         """Builds the network, trains it and reads what it is then."""
-        from superposition.compression import Learning, QuantizedPair, inspect, learn_from
+        from superposition.compression import QuantizedPair, inspect, learn_from
 
         scheme = QuantizedPair(self.levels, self.ramp, "segment", "guarded")
         network = scheme.to_network("minimal")
-        learning = Learning(self.n_steps, learning_rate=self.learning_rate, n_held_out=self.n_held_out)
-        found = learn_from([network], SparseFeatures(2, 1.0), learning=learning, seed=self.seed, report=place.report)
-        read = inspect(found.stack.network(0))
+        found = learn_from(
+            [network],
+            SparseFeatures(2, 1.0),
+            config=_protocol(2, self.n_steps, self.learning_rate),
+            seed=self.seed,
+            checkpoints=place.folder / _CHECKPOINTS,
+            progress=place.report,
+            n_held_out=self.n_held_out,
+        )
+        shutil.rmtree(place.folder / _CHECKPOINTS)
+        read = inspect(found.networks[0])
         return {
             "neurons": network.n_neurons,
             "built_loss": scheme.expected_loss(),
@@ -198,14 +214,21 @@ def stored_curve(stored: StoredCell) -> "pa.Table":
 def _runs(found: "Learned") -> dict[str, Any]:
     from superposition.compression import inspect
 
-    read = [inspect(found.stack.network(run)) for run in range(len(found.losses))]
+    read = [inspect(network) for network in found.networks]
     return {
         "loss": [loss.value for loss in found.losses],
         "standard_error": [loss.standard_error for loss in found.losses],
-        "neurons": [found.stack.network(run).n_neurons for run in range(len(found.losses))],
+        "neurons": [network.n_neurons for network in found.networks],
         "kind": [each.kind for each in read],
         "levels": [each.levels for each in read],
     }
+
+
+def _protocol(n_features: int, n_steps: int, learning_rate: float) -> "TrainingConfig":
+    """Returns the protocol of networks with another peak rate, which is not a size's but Adam's own."""
+    from superposition.training import TrainingConfig
+
+    return TrainingConfig.networks().replace(n_steps=n_steps, learning_rate=learning_rate * sqrt(n_features))
 
 
 def _write(place: Workplace, name: str, columns: dict[str, Any]) -> None:

@@ -145,7 +145,7 @@ def learn_dictionary(
     n_atoms = features.n_features if n_atoms is None else n_atoms
     model = Dictionary(
         hidden.n_features, _checks.whole_number("n_atoms", n_atoms, low=features.n_features), seed=_checks.seed(seed)
-    ).to(hidden.encoder.device)
+    ).to(hidden.encoder.device or "cpu")
     with torch.no_grad():
         model.centre.copy_(torch.from_numpy(hidden.mean))
     run = train(

@@ -2,7 +2,6 @@
 
 import abc
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Protocol, final
 
 import torch
@@ -15,6 +14,7 @@ from superposition.features import Features
 from superposition.features.sampling import SparseBatch
 from superposition.models import Autoencoder, Reconstructor
 from superposition.training.config import TrainingConfig
+from superposition.training.flat_adam import FlatAdam
 from superposition.training.objective import Objective
 from superposition.training.ranks import ALONE, Ranks
 from superposition.training.step import GradientStep
@@ -170,28 +170,15 @@ class ManyModels:
     def __init__(self, models: Sequence[Autoencoder], features: Features, config: TrainingConfig) -> None:
         self._models, self._config = models, config
         n, self._widths = features.n_features, [model.n_hidden for model in models]
-        total = sum(self._widths)
-        with torch.no_grad():
-            self._flat = torch.cat(
-                [model.W_enc.flatten() for model in models]
-                + [parameter.flatten() for model in models for parameter in (model.W_dec, model.b_dec)]
-            )
-        self._gradient = torch.zeros_like(self._flat)
-        self._averages = {name: torch.zeros_like(self._flat) for name in _AVERAGES}
-        self._rate, self._work = torch.zeros_like(self._flat), torch.empty_like(self._flat)
-        self._W_enc = self._flat[: total * n].view(total, n)
-        self._W_enc_gradient = self._gradient[: total * n].view(total, n)
-        self._places: list[list[slice]] = []
-        encoder, rest = 0, total * n
-        for model in models:
-            sizes = model.n_hidden * n, n * model.n_hidden, n
-            starts = encoder, rest, rest + sizes[1]
-            self._places.append([slice(start, start + size) for start, size in zip(starts, sizes, strict=True)])
-            encoder, rest = encoder + sizes[0], rest + sizes[1] + sizes[2]
-            for parameter, place in zip((model.W_enc, model.W_dec, model.b_dec), self._places[-1], strict=True):
-                parameter.grad = self._gradient[place].view(parameter.shape)
-                parameter.data = self._flat[place].view(parameter.shape)
-                self._rate[place] = _peak_rate(model, features, config)
+        decoders = [parameter for model in models for parameter in (model.W_dec, model.b_dec)]
+        self._adam = FlatAdam([*(model.W_enc for model in models), *decoders], config)
+        encoders = slice(sum(self._widths) * n)
+        self._W_enc, self._W_enc_gradient = (
+            vector[encoders].view(-1, n) for vector in (self._adam.values, self._adam.gradient)
+        )
+        for index, model in enumerate(models):
+            for rate in self._rates(index):
+                rate.fill_(_peak_rate(model, features, config))
         buffers: dict[str, Tensor] = {}
         self._steps = [GradientStep(model, features, config.precision, buffers) for model in models]
 
@@ -208,33 +195,26 @@ class ManyModels:
         if self._config.tied:
             for model in self._models:
                 _tie_gradients(model)
-        self._adam(step)
+        self._adam.step(step)
         return torch.stack(losses)
 
-    def _adam(self, step: int) -> None:
-        (beta, beta_square), epsilon = self._config.betas, self._config.epsilon
-        mean, square = self._averages.values()
-        mean.lerp_(self._gradient, 1 - beta)
-        square.mul_(beta_square).addcmul_(self._gradient, self._gradient, value=1 - beta_square)
-        growth = sqrt(1 - beta_square ** (step + 1))
-        torch.sqrt(square, out=self._work).add_(epsilon * growth)
-        torch.div(mean, self._work, out=self._work)
-        factor = self._config.rate_factor(step) * growth / (1 - beta ** (step + 1))
-        self._flat.addcmul_(self._work, self._rate, value=-factor)
+    def _rates(self, index: int) -> Sequence[Tensor]:
+        """Returns the rates of a model's three parameters."""
+        first = len(self._models) + 2 * index
+        return self._adam.rates[index], *self._adam.rates[first : first + 2]
 
     def freeze(self, index: int) -> None:
         """Leaves a model as it is: its rate is 0 from now on."""
-        for place in self._places[index]:
-            self._rate[place] = 0
+        for rate in self._rates(index):
+            rate.zero_()
 
     def state(self) -> dict[str, Tensor]:
-        """Returns parameters and averages."""
-        return {"parameters": self._flat, "rate": self._rate, **self._averages}
+        """Returns parameters, rates and averages."""
+        return self._adam.state()
 
     def restore(self, state: dict[str, Tensor], step: int) -> None:  # noqa: ARG002  (nothing here counts steps)
         """Goes back to a state."""
-        for name, tensor in self.state().items():
-            tensor.copy_(state[name])
+        self._adam.restore(state)
 
     def release(self) -> None:
         """Gives every model memory of its own again."""

@@ -48,7 +48,7 @@ def train(
 
     Args:
         model: Trained in place, on its own device.
-        features: What it sees; n_features must be the model's.
+        features: What it sees: SparseFeatures or any others, as many as the model's n_features.
         config: Protocol; TrainingConfig() if not given.
         objective: What is minimised; the loss if not given. Losses that are reported are those of the reconstruction.
         seed: Seed of batches and held-out samples, ≥ 0.
@@ -169,8 +169,13 @@ def train_together(
     checkpoints: str | Path | None,
     progress: bool | Report,
     n_held_out: int,
+    what: str = "models",
+    about: Mapping[str, Any] | None = None,
 ) -> list[Run]:
-    """Trains models by an engine that takes them all; what else is `train_many`'s."""
+    """Trains models by the engine that takes them all; as `train_many`, with a word for the models, for people.
+
+    `about` is what else must be equal for one run to go on as another, as plain data.
+    """
     _checks.whole_number("n_held_out", n_held_out)
     seed = _checks.seed(seed)
     if not models:
@@ -178,10 +183,10 @@ def train_together(
     for model in models:
         _check_start(model, features, config)
     with (
-        reporting(progress, f"training {len(models)} models n={features.n_features}") as report,
+        reporting(progress, f"training {len(models)} {what} n={features.n_features}") as report,
         _kept(checkpoints, resume=True) as kept,
     ):
-        loop = Loop(models, engine(models, features, config), features, config, seed)
+        loop = Loop(models, engine(models, features, config), features, config, seed, about=about)
         return loop.conclude(kept, report, n_held_out)
 
 
