@@ -24,6 +24,8 @@ from superposition import (
 from superposition._random import torch_generator
 from superposition.diagnostics import can_split_loss, loss_split
 from superposition.models import HiddenActivations, Model, ReLU
+from superposition.training.engine import ByAutograd
+from superposition.training.objective import Reconstruction
 from superposition.training.ranks import Ranks
 from tests.rounding import assert_close, assert_within, gamma
 from tests.statistics import Z_BOUND
@@ -161,9 +163,6 @@ def test_neither_larger_weights_nor_another_basis_make_the_noise_less(generator)
 
 def test_naive_twin_a_steps_loss_and_gradient(generator):
     """What the engine descends, by differences: the size of the noise moves with W_enc."""
-    from superposition.training.engine import ByAutograd
-    from superposition.training.objective import Reconstruction
-
     features = SparseFeatures(8, 0.4)
     model = Autoencoder(8, 3, seed=2, hidden_noise=0.8).double()
     batch = features.sample_sparse(16, generator, dtype=torch.float64)
@@ -228,6 +227,20 @@ def test_an_interrupted_noisy_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
     loaded = load(tmp_path / "cut")
     assert loaded.hidden_noise == 0.5
     assert torch.equal(loaded.W_enc, whole.model.W_enc)
+
+
+def test_processes_see_the_noise_that_one_would(generator):
+    features, config = SparseFeatures(8, 0.4), TrainingConfig(n_steps=10, batch_size=17)
+    batch = features.sample_sparse(17, generator, dtype=torch.float64)
+
+    def gradient(rank, size):
+        model = Autoencoder(8, 3, seed=2, hidden_noise=0.8).double()
+        engine = ByAutograd(model, features, config, Reconstruction(), 5, Ranks(rank, size))
+        return engine._gradients(batch, 3), model.W_enc.grad.clone()
+
+    for whole, first, second in zip(gradient(0, 1), gradient(0, 2), gradient(1, 2), strict=True):
+        # Means over 8 and 9 samples, of sums of 8 · 17 terms of either sign.
+        assert_within((8 * first + 9 * second) / 17, whole, 10 * gamma(136, float), resolution=1e-9)
 
 
 def test_processes_share_out_the_rows_of_a_batch():
