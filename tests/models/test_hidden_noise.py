@@ -23,11 +23,11 @@ from superposition import (
 )
 from superposition._random import torch_generator
 from superposition.diagnostics import can_split_loss, loss_split
-from superposition.models import HiddenActivations, Model, ReLU
+from superposition.models import HiddenActivations, Model, ReLU, TRec
 from superposition.training.engine import ByAutograd
 from superposition.training.objective import Reconstruction
 from superposition.training.ranks import Ranks
-from tests.rounding import assert_close, assert_within, gamma
+from tests.rounding import assert_close, assert_within, gamma, trained_bound
 from tests.statistics import Z_BOUND
 
 FEATURES = SparseFeatures(24, np.linspace(0.05, 0.5, 24), importance=np.linspace(0.5, 1.5, 24))
@@ -187,6 +187,47 @@ def test_naive_twin_a_steps_loss_and_gradient(generator):
     engine.release()
 
 
+@pytest.mark.parametrize("is_sparse", [False, True], ids=["dense", "sparse"])
+def test_naive_twin_the_step_by_hand_is_that_of_autograd(monkeypatch, is_sparse):
+    from superposition.training import step
+
+    monkeypatch.setattr(step, "_SMALL", 0 if is_sparse else math.inf)
+    features = SparseFeatures(24, 0.05, importance=np.linspace(0.5, 1.5, 24))
+    config = TrainingConfig(n_steps=40, batch_size=64)
+
+    def results(model, **options):
+        run = train(model, features, config, seed=5, n_held_out=10, **options)
+        return [getattr(run.model, name) for name in ("W_enc", "W_dec", "b_dec")]
+
+    def start():
+        return Autoencoder(24, 6, seed=3, hidden_noise=0.7).double()
+
+    # In float64; the loss of a batch is the longest sum, of 64 · 24 terms.
+    bounds = trained_bound(results, start(), config.n_steps, 64 * 24, np.float64)
+    by_autograd = results(start(), objective=Reconstruction())
+    for found, expected, bound in zip(results(start()), by_autograd, bounds, strict=True):
+        assert_within(found, expected, bound, resolution=1e-6)
+
+
+def test_naive_twin_models_together_meet_the_noise_that_each_would_alone():
+    config = TrainingConfig(n_steps=40, batch_size=64)
+    makes = [lambda: Autoencoder(24, 6, seed=3, hidden_noise=0.7), lambda: Autoencoder(24, 4, seed=2)]
+
+    def alone(make):
+        return train(make().double(), FEATURES, config, seed=5, n_held_out=100).model
+
+    together = train_many([make().double() for make in makes], FEATURES, config, seed=5, n_held_out=100)
+    for run, make in zip(together, makes, strict=True):
+        expected = alone(make)
+        for name in ("W_enc", "W_dec", "b_dec"):
+            found = getattr(run.model, name).detach()
+            # In float64 rounding does not grow to be seen; other noise would be.
+            assert_within(found, getattr(expected, name).detach(), 1e-9, resolution=1e-6)
+            assert getattr(run.model, name).grad is None
+    quiet = train_many([make().double() for make in (makes[1], makes[1])], FEATURES, config, seed=5, n_held_out=100)
+    assert together[1].loss.value == pytest.approx(quiet[0].loss.value, rel=1e-9)
+
+
 def test_training_allows_for_the_noise():
     features, config = SparseFeatures(32, 0.1), TrainingConfig(n_steps=400, batch_size=256)
     noisy = train(Autoencoder(32, 8, seed=3, hidden_noise=1.0), features, config, n_held_out=20_000)
@@ -199,11 +240,12 @@ def test_training_allows_for_the_noise():
     assert noisy.loss.value < untaught.value - Z_BOUND * untaught.standard_error
 
 
-def test_an_interrupted_noisy_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
+@pytest.mark.parametrize("activation", [ReLU(), TRec()], ids=["by hand", "by autograd"])
+def test_an_interrupted_noisy_run_goes_on_bit_for_bit(tmp_path, monkeypatch, activation):
     from superposition.training import loop
 
     def run(folder, **options):
-        model = Autoencoder(24, 6, hidden_noise=0.5)
+        model = Autoencoder(24, 6, activation=activation, hidden_noise=0.5)
         return train(
             model, FEATURES, TrainingConfig(n_steps=60, batch_size=64), folder=folder, n_held_out=500, **options
         )
@@ -218,9 +260,9 @@ def test_an_interrupted_noisy_run_goes_on_bit_for_bit(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut", progress=pressed)
+    other = Autoencoder(24, 6, activation=activation, hidden_noise=0.4)
     with pytest.raises(ValueError, match="`hidden_noise` must be that of the unfinished run"):
-        train(Autoencoder(24, 6, hidden_noise=0.4), FEATURES, TrainingConfig(n_steps=60, batch_size=64),
-              folder=tmp_path / "cut", resume=True)  # fmt: skip
+        train(other, FEATURES, TrainingConfig(n_steps=60, batch_size=64), folder=tmp_path / "cut", resume=True)
     cut = run(tmp_path / "cut", resume=True)
     assert cut.loss == whole.loss
     assert cut.curve == whole.curve
@@ -293,12 +335,8 @@ def test_noise_that_is_none_is_refused(noise):
             make()
 
 
-def test_what_knows_no_noise_refuses_it():
+def test_a_loss_that_is_noisy_is_not_split():
     model, features = Autoencoder(8, 4, hidden_noise=0.25), SparseFeatures(8, 0.2)
     assert not can_split_loss(model)
     with pytest.raises(ValueError, match=r"no hidden noise, got relu and hidden noise 0\.25"):
         loss_split(model, features)
-    with pytest.raises(ValueError, match=r"no hidden noise, got relu and hidden noise 0\.25: train them one by one"):
-        train_many([model], features)
-    with pytest.raises(ValueError, match="`precision` must be float32 for a model trained by autograd"):
-        train(model, features, TrainingConfig(precision="bfloat16"))

@@ -66,8 +66,9 @@ def test_a_cell_of_any_activation_is_trained_and_read_back(tmp_path, activation,
 
 def test_a_cell_of_hidden_noise_is_held_against_its_own_theory(store, complete):
     cell = dataclasses.replace(CELL, hidden_noise=0.5)
-    assert cell.batch() is None
-    complete(store, cell)
+    wider = dataclasses.replace(cell, n_hidden=8)
+    assert cell.batch() == wider.batch() != CELL.batch()
+    complete(store, cell, wider)
     row, model = store.get(cell).row, stored_run(store, cell).model
     assert row["mean_field_loss"] == theory.symmetric_optimum(0.25, 0.1, hidden_noise=0.5).loss
     assert row["linear_loss"] == pytest.approx(theory.linear_loss(0.25, 0.1, hidden_noise=0.5), rel=gamma(100, float))

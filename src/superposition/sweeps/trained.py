@@ -64,7 +64,7 @@ class TrainedCell(BatchCell):
         setting: k of topk and batchtopk; of jumprelu, gated and trec the width of the rectangle in the place of the
             jump's derivative, feature units.
         hidden_noise: Standard deviation of noise on every hidden unit, in [0, 1e15], over the root mean square over
-            hidden units of theirs without it; a model with noise is trained by autograd.
+            hidden units of theirs without it.
 
     Raises:
         ValueError: A value is out of its range: there is no such model.
@@ -159,7 +159,7 @@ class TrainedCell(BatchCell):
 
     def batch(self) -> Hashable | None:
         """Returns the cell but for its width; None for a model that fills a processor or has no step of its own."""
-        is_alone = self.n_features > _SMALL or self.activation != "relu" or self.hidden_noise > 0
+        is_alone = self.n_features > _SMALL or self.activation != "relu"
         return None if is_alone else replace(self, n_hidden=1)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ def train(
 ) -> Run:
     """Trains a model in place and measures it on held-out samples.
 
-    A ReLU autoencoder without hidden noise has a step of its own, written by hand; any other model, or objective, is
-    trained by autograd, in the same loop.
+    A ReLU autoencoder has a step of its own, written by hand; any other model, or objective, is trained by autograd, in
+    the same loop.
 
     The batch of a step is drawn from (seed, step) alone, so a resumed run sees the same batches and ends with
     the same weights, bit for bit on the same machine and number of threads. So is the hidden noise of a step.
@@ -96,7 +97,8 @@ def train(
         about: Mapping[str, Any] = {}
         if objective is None:
             assert isinstance(model, Autoencoder)
-            engine = OneModel(model, features, config, ranks)
+            engine = OneModel(model, features, config, seed, ranks)
+            about = {"hidden_noise": model.hidden_noise} if model.hidden_noise else {}
         else:
             engine = ByAutograd(model, features, config, objective, seed, ranks)
             about = {"model": model.kind or type(model).__name__, **model.settings(), "objective": repr(objective)}
@@ -144,11 +146,11 @@ def train_many(
     for model in models:
         _checks.instance("models", model, Autoencoder, "Autoencoders")
         if not _has_own_step(model):
-            got = f"{model.activation.kind} and hidden noise {model.hidden_noise:g}"
-            raise ValueError(f"`models` must have a ReLU and no hidden noise, got {got}: train them one by one")
+            raise ValueError(f"`models` must have a ReLU, got {model.activation.kind}: train them one by one")
         _tensors.alike("models", model.W_enc, "the first one", models[0].W_enc.dtype, models[0].W_enc.device)
+    noises = [model.hidden_noise for model in models]
     return train_together(
-        ManyModels,
+        partial(ManyModels, seed=seed),
         models,
         features,
         config,
@@ -156,6 +158,7 @@ def train_many(
         checkpoints=checkpoints,
         progress=progress,
         n_held_out=n_held_out,
+        about={"hidden_noise": noises} if any(noises) else {},
     )
 
 
@@ -213,4 +216,4 @@ def _check_start(model: Reconstructor, features: Features, config: TrainingConfi
 
 def _has_own_step(model: Reconstructor) -> bool:
     """Whether there is a step written by hand for a model."""
-    return isinstance(model, Autoencoder) and isinstance(model.activation, ReLU) and model.hidden_noise == 0
+    return isinstance(model, Autoencoder) and isinstance(model.activation, ReLU)
