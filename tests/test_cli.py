@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import superposition as sp
-from superposition import theory
+from superposition import load, theory
 from superposition.cli import main
 from superposition.cli.quantities import AXES, QUANTITIES, option
 from superposition.features import SparseFeatures, Uniform
@@ -75,6 +75,17 @@ class TestOutput:
         assert code == 0
         assert "diagonal W_ii" in out
         assert "mean-field prediction" in out
+
+    def test_hidden_noise_is_trained_saved_and_held_against_its_own_theory(self, capsys, tmp_path):
+        code, out, _ = run(capsys, *TRAIN, "--hidden-noise", "0.5", "--out", str(tmp_path / "noisy"))
+        assert code == 0
+        assert f"{theory.symmetric_optimum(0.25, 0.05, hidden_noise=0.5).loss:.7g}" in out
+        assert f"{theory.linear_loss(0.25, 0.05, hidden_noise=0.5):.7g}" in out
+        assert load(tmp_path / "noisy").hidden_noise == 0.5
+        code, out, _ = run(capsys, "diagnose", str(tmp_path / "noisy"), "--n-held-out", "500")
+        assert code == 0
+        assert "left out for relu with hidden noise 0.5" in " ".join(out.split())
+        assert "`hidden_noise` must be" in refused(capsys, *TRAIN, "--hidden-noise", "-1")
 
     @pytest.mark.parametrize("compare", [True, False])
     def test_the_papers_protocol_is_shown_beside_the_default(self, compare, capsys):

@@ -11,6 +11,9 @@ FloatArray = npt.NDArray[np.float64]
 # resolve.
 LEAST_PROBABILITY = 1e-15
 
+# Its square times any variance and over any ratio is a number of float64.
+_MOST_HIDDEN_NOISE = 1e15
+
 # Of a count of anything: what fits the index types of all libraries.
 _LARGEST = 2**31 - 1
 # Of a value in a message: characters, and bits of a whole number, whose digits Python may refuse to print.
@@ -101,6 +104,11 @@ def probability(value: npt.ArrayLike, name: str = "probability") -> FloatArray:
 def ratio(value: npt.ArrayLike) -> FloatArray:
     """Returns a compression ratio n_hidden / n_features, checked to be in (0, 1]."""
     return in_interval("ratio", value, 0.0, 1.0, open_low=True, hint="ratio = n_hidden / n_features")
+
+
+def hidden_noise(value: npt.ArrayLike) -> FloatArray:
+    """Returns standard deviations of noise over those of hidden units, checked to be in [0, 1e15]."""
+    return in_interval("hidden_noise", finite("hidden_noise", value, non_negative=True), 0, _MOST_HIDDEN_NOISE)
 
 
 def finite(name: str, value: npt.ArrayLike, *, non_negative: bool = False) -> FloatArray:

@@ -161,10 +161,11 @@ def _finite(batch):
 def weights():
     yield "Autoencoder", sp.Autoencoder, {"n_features": 4, "n_hidden": 2}, {
         "n_features": JUNK, "n_hidden": JUNK, "seed": JUNK, "initialization": JUNK,
-        "activation": (*JUNK[1:], torch.nn.ReLU(), models.JumpReLU(3))}  # fmt: skip
+        "activation": (*JUNK[1:], torch.nn.ReLU(), models.JumpReLU(3)), "hidden_noise": JUNK}  # fmt: skip
     plain = {"W_enc": torch.rand(2, 4), "W_dec": torch.rand(4, 2), "b_dec": torch.rand(4)}
     yield "LinearAutoencoder", sp.LinearAutoencoder, plain, {
-        name: (*tensors(*tensor.shape), *JUNK) for name, tensor in plain.items()}  # fmt: skip
+        **{name: (*tensors(*tensor.shape), *JUNK) for name, tensor in plain.items()}, "hidden_noise": JUNK
+    }  # fmt: skip
     sizes = {"features": STRANGE, "n_hidden": JUNK}
     yield "LinearAutoencoder.fit", sp.LinearAutoencoder.fit, {"features": FEATURES, "n_hidden": 2}, sizes
     yield "PersianRug.fit", sp.PersianRug.fit, {"features": FEATURES, "n_hidden": 4}, {**sizes, "seed": JUNK}
@@ -172,7 +173,7 @@ def weights():
         "n_features": JUNK, "rows": (*tensors(4), *JUNK, torch.tensor([0, 0]), torch.tensor([9]), torch.tensor([-1])),
         "scale": JUNK, "bias": JUNK}  # fmt: skip
     drawn = {"n_features": JUNK, "n_hidden": JUNK, "seed": JUNK}
-    yield "PersianRug.draw", sp.PersianRug.draw, {"n_features": 8, "n_hidden": 4}, drawn
+    yield "PersianRug.draw", sp.PersianRug.draw, {"n_features": 8, "n_hidden": 4}, {**drawn, "hidden_noise": JUNK}
     for kind in ("gaussian", "harmonic"):
         make = getattr(DenseEncoder, kind)
         yield f"DenseEncoder.{kind}", make, {"n_features": 8, "n_hidden": 4}, {**drawn, "dtype": JUNK}

@@ -40,7 +40,7 @@ TABLE = {
     "allocate": (
         _features(),
         {"features": SparseFeatures(4, 0.1), "n_hidden": 2},
-        {"features": JUNK, "n_hidden": JUNK},
+        {"features": JUNK, "n_hidden": JUNK, "hidden_noise": (*JUNK, *NOISES)},
         ("noise_std",),
     ),
     "amp_threshold": (
@@ -60,7 +60,7 @@ TABLE = {
     "hull_optimum": (_some(RATIOS, (1e-200, 1e-15, 0.5, 1.0), _FEW_LAWS, count=12), _RATIO, RP, ()),
     "measurements": ([], {"n_features": 10, "k": 2}, {"n_features": JUNK, "k": JUNK, "law": JUNK[1:]}, ()),
     "l1_threshold": ([], {"ratio": 0.5, "nonnegative": True}, {"ratio": (*JUNK, *RATIOS), "nonnegative": JUNK}, ()),
-    "linear_loss": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, RP, ()),
+    "linear_loss": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, {**RP, "hidden_noise": (*JUNK, *NOISES)}, ()),
     "loss_bounds": (
         _some(RATIOS, PROBABILITIES, count=30),
         {"ratio": 0.25, "probability": 0.045},
@@ -74,7 +74,12 @@ TABLE = {
         {"noise_std": JUNK, "probability": JUNK},
         (),
     ),
-    "minimal_noise_variance": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, RP, ()),
+    "minimal_noise_variance": (
+        _some(RATIOS, PROBABILITIES, LAWS),
+        _RATIO,
+        {**RP, "hidden_noise": (*JUNK, *NOISES)},
+        (),
+    ),
     "optimal_relu": (_some(NOISES, PROBABILITIES, LAWS), _NOISE, NP, ()),
     "oracle_support_loss": (_some(NOISES, PROBABILITIES, LAWS), _NOISE, NP, ()),
     "relu_loss": (
@@ -91,7 +96,7 @@ TABLE = {
         {"noise_variance": JUNK, "ensemble": JUNK, "n_steps": JUNK[:12], **RP},
         (),
     ),
-    "symmetric_optimum": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, RP, ()),
+    "symmetric_optimum": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, {**RP, "hidden_noise": (*JUNK, *NOISES)}, ()),
     "upper_bound": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, RP, ()),
     "weighted_linear_loss": (
         _features(),

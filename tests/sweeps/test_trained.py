@@ -35,6 +35,7 @@ from tests.sweeps.conftest import CELL
         {"stop_window": 10},
         {"precision": "bfloat16"},
         {"activation": "topk", "setting": 2.0},
+        {"hidden_noise": 0.5},
     ],
 )
 def test_every_field_is_in_the_key(change):
@@ -62,6 +63,18 @@ def test_a_cell_of_any_activation_is_trained_and_read_back(tmp_path, activation,
     run = stored_run(store, cell)
     assert run.model.activation.kind == activation
     assert held_out_loss(run.model, cell.features(), n_samples=cell.n_held_out, seed=cell.seed) == run.loss
+
+
+def test_a_cell_of_hidden_noise_is_held_against_its_own_theory(store, complete):
+    cell = dataclasses.replace(CELL, hidden_noise=0.5)
+    wider = dataclasses.replace(cell, n_hidden=8)
+    assert cell.batch() == wider.batch() != CELL.batch()
+    complete(store, cell, wider)
+    row, model = store.get(cell).row, stored_run(store, cell).model
+    assert row["mean_field_loss"] == theory.symmetric_optimum(0.25, 0.1, hidden_noise=0.5).loss
+    assert row["linear_loss"] == pytest.approx(theory.linear_loss(0.25, 0.1, hidden_noise=0.5), rel=gamma(100, float))
+    found = held_out_loss(model, cell.features(), n_samples=cell.n_held_out, seed=cell.seed)
+    assert stored_run(store, cell).loss == found
 
 
 def test_a_cell_of_a_former_name_is_that_of_the_new_one():
@@ -125,6 +138,7 @@ def test_a_table_has_columns_of_one_type_for_cells_of_any_words(store):
         ({"activation": "topk", "setting": 2.5}, r"`k` must be a whole number in \[1, 16\], got 2.5"),
         ({"activation": "batchtopk", "setting": 17}, r"`k` must be a whole number in \[1, 16\], got 17"),
         ({"activation": "gated", "setting": 0.0}, r"`bandwidth` must be in \(0, inf\), got 0"),
+        ({"hidden_noise": -0.5}, "`hidden_noise` must be finite and not negative, got -0.5"),
         ({"activation": "gelu"}, "`activation` must be none, relu, topk, .*, got 'gelu'"),
         ({"setting": 2.0}, "`setting` must be left out for relu, got 2"),
     ],

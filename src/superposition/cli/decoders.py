@@ -46,7 +46,8 @@ class Decode(OfAnEncoder):
     decoders: Annotated[tuple[DecoderName, ...], tyro.conf.arg(metavar="NAME ...")] = _DEFAULT
     """Which decoders."""
     noise: float = 0.0
-    """Standard deviation of noise added to the hidden activations, feature units."""
+    """Standard deviation of noise added to the hidden activations, feature units; the hidden noise ω of a rug's
+    training is ω √(Var x / ratio) here. A model's own is not added."""
     n_samples: Count = 1000
     """Samples of each, ≥ 1."""
     seconds: float = 10.0

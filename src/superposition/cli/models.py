@@ -50,6 +50,9 @@ class Train(Sized):
     """Number of steps (the most steps, with protocol paper); the protocol's own if not given."""
     batch_size: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Samples a step, ≥ 1; the protocol's own, 1024, if not given."""
+    hidden_noise: float = 0.0
+    """Standard deviation of noise on every hidden unit, in training and in the held-out loss, over the root mean square
+    of theirs without it."""
     precision: Literal["float32", "bfloat16"] | None = None
     """bfloat16 rounds the factors of dense products: several times faster where there are units for it; the protocol's
     own, float32, if not given."""
@@ -72,7 +75,8 @@ class Train(Sized):
         cost.refuse(force=self.force, device=self.device)
         # The summary shows it: what it refuses is refused before the work.
         if features.is_symmetric:
-            sp.theory.symmetric_optimum(self.width() / self.n_features, features.probability, features.law)
+            ratio, noise = self.width() / self.n_features, self.hidden_noise
+            sp.theory.symmetric_optimum(ratio, features.probability, features.law, hidden_noise=noise)
         with sp.training.ranks.launched(wanted) as device:
             return self._train(config, device, speaks=sp.training.ranks.Ranks.current(device).is_first)
 
@@ -85,8 +89,13 @@ class Train(Sized):
         features, width = self.features(), self.width()
 
         def train_by(protocol: sp.training.config.Protocol, config: sp.TrainingConfig, **folder: Any) -> "Run":
-            initialization = sp.training.config.INITIALIZATION[protocol]
-            model = sp.Autoencoder(self.n_features, width, seed=self.seed, initialization=initialization).to(device)
+            model = sp.Autoencoder(
+                self.n_features,
+                width,
+                seed=self.seed,
+                initialization=sp.training.config.INITIALIZATION[protocol],
+                hidden_noise=self.hidden_noise,
+            ).to(device)
             seed, n_held_out = self.seed, self.n_held_out
             return sp.train(model, features, config, seed=seed, progress=speaks, n_held_out=n_held_out, **folder)
 
@@ -172,8 +181,8 @@ class Diagnose(Costly):
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
         loss = sp.held_out_loss(model, features, n_samples=self.n_held_out)
         kind = model.kind
-        show(loss_table(str(loss), features, model.n_hidden, kind))
-        show(symmetry_table(sp.symmetry(model, features), features, model.n_hidden, kind))
+        show(loss_table(str(loss), features, model, kind))
+        show(symmetry_table(sp.symmetry(model, features), features, model, kind))
         found = sp.diagnostics.interference(model, features)
         n_samples = self.n_held_out + self.n_held_out % 2  # pairs
         split = None
@@ -183,7 +192,8 @@ class Diagnose(Costly):
         show(interference_table(found))
         show(structure_table(found, split, values, features, model.n_hidden))
         if split is None:
-            say(f"the split of the loss is that of a ReLU: it is left out for {model.activation.kind}")
+            left_out = f"{model.activation.kind} with hidden noise {model.hidden_noise:g}"
+            say(f"the split of the loss is that of a ReLU without hidden noise: it is left out for {left_out}")
         else:
             show(split_table(split))
         return 0
@@ -201,9 +211,9 @@ def _summarise(run: "Run", out: Path | None) -> int:
     """Prints a run's summary and returns the exit code."""
     model = sp._checks.instance("model", run.model, sp.Model, "a model with a bottleneck")
     features = sp._checks.instance("features", run.features, sp.SparseFeatures, "a SparseFeatures")
-    show(loss_table(str(run.loss), features, model.n_hidden, "trained"))
+    show(loss_table(str(run.loss), features, model, "trained"))
     if run.stopped != "diverged":
-        show(symmetry_table(sp.symmetry(model, features), features, model.n_hidden, "trained"))
+        show(symmetry_table(sp.symmetry(model, features), features, model, "trained"))
     say(f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s" + (f"; saved in {out}" if out else ""))
     if run.succeeded:
         return 0

@@ -12,32 +12,35 @@ if TYPE_CHECKING:
     from superposition._checks import FloatArray
     from superposition.diagnostics import Interference, LossSplit, Symmetry
     from superposition.features import SparseFeatures
-    from superposition.models import Spectrum
+    from superposition.models import Reconstructor, Spectrum
 
 
-def loss_table(loss: str, features: "SparseFeatures", n_hidden: int, kind: str) -> "Table":
+def loss_table(loss: str, features: "SparseFeatures", model: "Reconstructor", kind: str) -> "Table":
     """Returns the losses of a model beside those of theory."""
-    ratio = n_hidden / features.n_features
-    title = f"Loss, n = {features.n_features}, n_hidden = {n_hidden}"
+    ratio, noise = model.n_hidden / features.n_features, model.hidden_noise
+    title = f"Loss, n = {features.n_features}, n_hidden = {model.n_hidden}"
     if features.is_symmetric:
         title += f", p = {features.probability:g}"
+    if noise:
+        title += f", hidden noise {noise:g}"
     table = new_table("", "loss per feature", title=title)
     table.add_row(f"{kind}, held out", loss)
     if features.is_symmetric:
-        table.add_row(
-            "mean-field prediction",
-            f"{sp.theory.symmetric_optimum(ratio, features.probability, features.law).loss:.7g}",
-        )
-    elif features.per_feature(features.probability).max() < 1:
-        table.add_row("mean field, best allocation", f"{sp.theory.allocate(features, n_hidden).loss:.7g}")
-    table.add_row("linear optimum", f"{sp.theory.weighted_linear_loss(features, n_hidden):.7g}")
+        best = sp.theory.symmetric_optimum(ratio, features.probability, features.law, hidden_noise=noise)
+        table.add_row("mean-field prediction", f"{best.loss:.7g}")
+    elif features.per_feature(features.probability).max() < 1 and not noise:  # under which there is no allocation
+        table.add_row("mean field, best allocation", f"{sp.theory.allocate(features, model.n_hidden).loss:.7g}")
+    linear = sp.theory.weighted_linear_loss(features, model.n_hidden, hidden_noise=noise)
+    table.add_row("linear optimum", f"{linear:.7g}")
     table.add_row("constant prediction", f"{sp.theory.weighted_linear_loss(features, 0):.7g}")
     return table
 
 
-def symmetry_table(found: "Symmetry", features: "SparseFeatures", n_hidden: int, kind: str) -> "Table":
+def symmetry_table(found: "Symmetry", features: "SparseFeatures", model: "Reconstructor", kind: str) -> "Table":
     """Returns the symmetry statistics beside the prediction."""
-    predicted = sp.predicted_symmetry(features, n_hidden) if features.is_symmetric else None
+    predicted = None
+    if features.is_symmetric:
+        predicted = sp.predicted_symmetry(features, model.n_hidden, hidden_noise=model.hidden_noise)
     table = new_table(
         "statistic",
         "mean",

@@ -109,6 +109,8 @@ def _searched(activation: Activation, sample: Calibration) -> tuple[float, float
     """Returns the a and b of a z + b before an activation of which nothing else is known; a local optimum."""
     few = sample.part(_part(sample))
     _, a, b = few.by_threshold().rectified()
+    if not a > 0:  # nothing is to be read out
+        return a, b
 
     def loss(point: FloatArray) -> float:
         return _loss(Elementwise(activation, exp(point[0]), float(point[1])), few)

@@ -15,7 +15,7 @@ _CHUNK_ENTRIES = 1 << 22
 
 @torch.no_grad()
 def held_out_loss(model: Reconstructor, features: Features, *, n_samples: int = 100_000, seed: int = 1) -> Estimate:
-    """Loss per feature, n⁻¹ E Σ_i M_i (x_i − x̂_i)², estimated on fresh samples (unbiased).
+    """Loss per feature, n⁻¹ E Σ_i M_i (x_i − x̂_i)², estimated on fresh samples, and fresh hidden noise (unbiased).
 
     Args:
         model: Any model; it is evaluated on its own device, in float32.
@@ -41,7 +41,8 @@ def held_out_loss(model: Reconstructor, features: Features, *, n_samples: int = 
     for index, start in enumerate(range(0, n_samples, chunk)):
         generator = torch_generator(seed, "held-out", index, device=device)
         x = features.sample(min(chunk, n_samples - start), generator, dtype=dtype)
-        errors = (model(x) - x).square_() @ importance / features.n_features
+        noise = model.drawn_noise(len(x), features, torch_generator(seed, "held-out noise", index, device=device))
+        errors = (model.noisy(x, noise) - x).square_() @ importance / features.n_features
         total += float(errors.sum(dtype=torch.float64))
         total_of_squares += float(errors.double().square().sum())
     return Estimate.from_sums(total, total_of_squares, n_samples)

@@ -13,7 +13,7 @@ from superposition._checks import FloatArray
 from superposition.diagnostics.loss import check_sparse
 from superposition.features import SparseFeatures
 from superposition.models import Model
-from superposition.theory import symmetric_optimum
+from superposition.theory import minimal_noise_variance, symmetric_optimum
 
 _BLOCK_ENTRIES = 1 << 22
 # Of an entry of W, or of a statistic: its fourth power, and sums of these, are numbers of float64.
@@ -117,8 +117,10 @@ def symmetry_of_weights(
     return _statistics(lambda start, stop: W[start:stop], b_dec, features, n_rows=features.n_features)
 
 
-def predicted_symmetry(features: SparseFeatures, n_hidden: int) -> PredictedSymmetry:
+def predicted_symmetry(features: SparseFeatures, n_hidden: int, *, hidden_noise: float = 0.0) -> PredictedSymmetry:
     """The mean-field prediction beside `symmetry`: exact as n → ∞ if the interference is Gaussian.
+
+    With hidden noise scale and bias are others; the variance is still that of the interference alone.
 
     Raises:
         ValueError: The features are not symmetric or `n_hidden` is out of range.
@@ -127,8 +129,9 @@ def predicted_symmetry(features: SparseFeatures, n_hidden: int) -> PredictedSymm
     """
     _checks.instance("features", features, SparseFeatures, "a SparseFeatures").check_symmetric("this prediction")
     ratio = _checks.hidden_width(n_hidden, features.n_features) / features.n_features
-    best = symmetric_optimum(ratio, features.probability, features.law)
-    return PredictedSymmetry(best.scale, best.bias, best.noise_std**2)
+    best = symmetric_optimum(ratio, features.probability, features.law, hidden_noise=hidden_noise)
+    interference = minimal_noise_variance(ratio, features.probability, features.law)
+    return PredictedSymmetry(best.scale, best.bias, interference)
 
 
 def _statistics(

@@ -106,7 +106,8 @@ def loss_split(
     from a finite number of samples or from bins of u.
 
     Args:
-        model: Any model of a ReLU or of no activation; evaluated on its own device and in its own precision.
+        model: Any model of a ReLU or of no activation, without hidden noise; evaluated on its own device and in its own
+            precision.
         features: What it is measured on, any law; probability and importance may be one per feature.
         n_samples: Number of samples, even and ≥ 2. Memory does not grow with it.
         seed: Seed of the samples; those of `held_out_loss` with the same seed are others.
@@ -125,8 +126,11 @@ def loss_split(
         raise ValueError(f"`n_samples` must be even, got {n_samples}: samples are compared in pairs")
     check_sparse(model, features)
     if not can_split_loss(model):
-        kind = model.activation.kind
-        raise ValueError(f"`model` must have a ReLU or no activation, got {kind}: what is Gaussian is not known of it")
+        got = f"{model.activation.kind} and hidden noise {model.hidden_noise:g}"
+        raise ValueError(
+            f"`model` must have a ReLU or no activation, and no hidden noise, got {got}: what is Gaussian is not known "
+            "of it"
+        )
     if interference is None:
         interference = measured(model, features)
     elif _checks.instance("interference", interference, Interference, "an Interference").n_features != (
@@ -215,8 +219,9 @@ class _Sums:
 
 
 def can_split_loss(model: Model) -> bool:
-    """Whether `loss_split` knows a model's activation: a ReLU, or none."""
-    return isinstance(_checks.instance("model", model, Model, "a model").activation, (ReLU, NoActivation))
+    """Whether `loss_split` knows a model: of a ReLU or no activation, and without hidden noise."""
+    _checks.instance("model", model, Model, "a model")
+    return isinstance(model.activation, (ReLU, NoActivation)) and model.hidden_noise == 0
 
 
 def _over_pairs(values: Tensor) -> Tensor:

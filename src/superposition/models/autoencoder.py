@@ -26,6 +26,8 @@ class Autoencoder(DenseModel):
         initialization: "tied" starts at W_dec = W_encᵀ with entries N(0, 1/n_hidden) and b_dec = 0, so that
             every feature is alive (W_ii ≈ 1); "linear" is that of two torch.nn.Linear layers, as in the paper.
         activation: What becomes of W x and b_dec, a ReLU if not given.
+        hidden_noise: Standard deviation of noise on every hidden unit, in [0, 1e15], over the root mean square over
+            hidden units of theirs without it.
 
     Attributes:
         W_enc: Encoder, shape (n_hidden, n_features).
@@ -55,8 +57,10 @@ class Autoencoder(DenseModel):
         seed: int = 0,
         initialization: Initialization = "tied",
         activation: Activation | None = None,
+        hidden_noise: float = 0.0,
     ) -> None:
         super().__init__()
+        self.hidden_noise = _checks.one("hidden_noise", _checks.hidden_noise(hidden_noise))
         self.n_features = _checks.whole_number("n_features", n_features)
         self.n_hidden = _checks.hidden_width(n_hidden, n_features)
         _checks.choice("initialization", initialization, get_args(Initialization))
@@ -82,16 +86,18 @@ class Autoencoder(DenseModel):
             "W_enc": (n_hidden, n_features), "W_dec": (n_features, n_hidden), "b_dec": (n_features,)
         }  # fmt: skip
         _tensors.check_shapes({name: tensor for name, tensor in tensors.items() if name in sizes}, sizes)
-        model = cls(n_features, n_hidden, activation=activation_of(settings.get("activation"), n_features))
+        activation = activation_of(settings.get("activation"), n_features)
+        model = cls(n_features, n_hidden, activation=activation, hidden_noise=settings.get("hidden_noise", 0.0))
         _tensors.check_shapes(tensors, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()})
         model = model.to(tensors["W_enc"].dtype)
         model.load_state_dict(tensors)  # copied: W_enc keeps its order in memory, on which rounding depends
         return model
 
     def settings(self) -> dict[str, Any]:
-        """Returns the activation, unless it is a ReLU."""
+        """Returns the activation, unless it is a ReLU, and the hidden noise, if any."""
         kind = self.activation.kind
-        return {} if kind == ReLU.kind else {"activation": {"kind": kind, **self.activation.settings()}}
+        activation = {} if kind == ReLU.kind else {"activation": {"kind": kind, **self.activation.settings()}}
+        return activation | super().settings()
 
     def extra_repr(self) -> str:
         """Returns the sizes."""

@@ -1,13 +1,14 @@
 """What every model answers of itself: its encoder, pre-activations, activation, rows of W, bias and spectrum."""
 
 import abc
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks, _tensors
+from superposition.features import Features
 from superposition.models.activation import Activation
 from superposition.models.encoders import DenseEncoder, Encoder
 from superposition.models.reconstructor import Reconstructor
@@ -17,8 +18,12 @@ from superposition.models.spectrum import Spectrum
 class Model(Reconstructor):
     """A map from features to reconstructions through a bottleneck, x̂ = activation(W_dec W_enc x, b).
 
+    Hidden noise is Gaussian, of one standard deviation on all hidden units, in training and in the held-out loss. It is
+    given relative to the units without it, in root mean square over units: neither larger weights nor another basis of
+    the hidden space make it less.
+
     A kind of model needs `encode`, `read_out` and `bias_vector`; what else is asked of it follows from these, and may
-    be overridden where a faster way is known.
+    be overridden where a faster way is known. One that may have hidden noise takes it in its constructor.
 
     Attributes:
         activation: What becomes of W x and the bias.
@@ -41,13 +46,36 @@ class Model(Reconstructor):
     def bias_vector(self) -> Float[Tensor, " n_features"]:
         """Returns the bias of every feature."""
 
-    def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
-        """Returns reconstructions of a batch of features."""
+    def forward(
+        self, x: Float[Tensor, "*batch n_features"], noise: Float[Tensor, "*batch n_hidden"] | None = None
+    ) -> Float[Tensor, "*batch n_features"]:
+        """Returns reconstructions of a batch of features, with noise on the hidden units if that is given."""
+        if noise is not None:
+            return self.decode(self.encode(self.checked(x)) + noise)
         return self.activation(self.W_times(self.checked(x)), self.bias_parameter())  # type: ignore[no-any-return]
 
     def decode(self, hidden: Float[Tensor, "*batch n_hidden"]) -> Float[Tensor, "*batch n_features"]:
         """Returns reconstructions from hidden activations."""
         return self.activation(self.read_out(hidden), self.bias_parameter())  # type: ignore[no-any-return]
+
+    def drawn_noise(
+        self, n_samples: int, features: Features, generator: torch.Generator
+    ) -> Float[Tensor, "batch n_hidden"] | None:
+        """Returns hidden noise for so many samples of features, None without any."""
+        if self.hidden_noise == 0:
+            return None
+        std = self.hidden_noise * self.hidden_variance(features).sqrt()
+        shape = n_samples, self.n_hidden
+        return std * torch.randn(shape, generator=generator, dtype=std.dtype, device=std.device)
+
+    def hidden_variance(self, features: Features) -> Float[Tensor, ""]:
+        """Returns n_hidden⁻¹ tr(W_enc Cov(x) W_encᵀ), the variance of a hidden unit on average, with its gradient."""
+        columns, covariance = self._columns(), features.covariance
+        if covariance is None:
+            weighted = torch.tensor(features.per_feature(features.variance)).to(columns)[:, None] * columns
+        else:
+            weighted = torch.tensor(covariance).to(columns) @ columns
+        return (columns * weighted).sum() / self.n_hidden
 
     def pre_activations(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns y = W x + b."""
@@ -74,7 +102,7 @@ class Model(Reconstructor):
     def encoder(self) -> Encoder:
         """W_enc as it is now, as a linear operator."""
         with torch.no_grad():
-            return DenseEncoder(self.encode(self._unit_vectors()).T)
+            return DenseEncoder(self._columns().T)
 
     @torch.no_grad()
     def W_dec_of_unit_diagonal(self) -> Float[Tensor, "n_features n_hidden"] | None:
@@ -88,7 +116,15 @@ class Model(Reconstructor):
         """Returns eigenvalues and singular values of W; raises ValueError if a weight is not finite."""
         with torch.no_grad():
             units = self._unit_vectors()
-            return Spectrum.of_factors(self.encode(units).T, self.read_out(torch.eye(self.n_hidden).to(units)).T)
+            return Spectrum.of_factors(self._columns().T, self.read_out(torch.eye(self.n_hidden).to(units)).T)
+
+    def settings(self) -> dict[str, Any]:
+        """Returns what a saved model needs beside its sizes and tensors, as plain data: the hidden noise, if any."""
+        return {"hidden_noise": self.hidden_noise} if self.hidden_noise else {}
+
+    def _columns(self) -> Float[Tensor, "n_features n_hidden"]:
+        """Returns W_encᵀ, with its gradient."""
+        return self.encode(self._unit_vectors())
 
     def _unit_vectors(self) -> Tensor:
         return torch.eye(self.n_features).to(self.bias_vector())

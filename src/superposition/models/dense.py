@@ -39,6 +39,9 @@ class DenseModel(Model):
         """Returns b_dec with its gradient."""
         return self.b_dec
 
+    def _columns(self) -> Float[Tensor, "n_features n_hidden"]:
+        return self.W_enc.T
+
     def checked(self, x: Tensor) -> Tensor:
         """Returns a batch of features; raises ValueError unless it fits the matrices in size, dtype and device."""
         return _tensors.alike("x", super().checked(x), "W_enc", self.W_enc.dtype, self.W_enc.device)

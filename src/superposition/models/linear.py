@@ -21,6 +21,8 @@ class LinearAutoencoder(DenseModel):
         W_enc: Encoder, shape (n_hidden, n_features).
         W_dec: Decoder, shape (n_features, n_hidden).
         b_dec: Bias, shape (n_features,).
+        hidden_noise: Standard deviation of noise on every hidden unit, in [0, 1e15], over the root mean square over
+            hidden units of theirs without it.
 
     Raises:
         ValueError: Shapes, dtypes or devices do not fit each other, or the bottleneck is wider than the features.
@@ -37,8 +39,11 @@ class LinearAutoencoder(DenseModel):
         W_enc: Float[Tensor, "n_hidden n_features"],
         W_dec: Float[Tensor, "n_features n_hidden"],
         b_dec: Float[Tensor, " n_features"],
+        *,
+        hidden_noise: float = 0.0,
     ) -> None:
         super().__init__()
+        self.hidden_noise = _checks.one("hidden_noise", _checks.hidden_noise(hidden_noise))
         self.n_hidden, self.n_features = _tensors.real("W_enc", W_enc, "n_hidden", "n_features").shape
         _checks.hidden_width(self.n_hidden, _checks.whole_number("n_features", self.n_features))
         _tensors.real("W_dec", W_dec, self.n_features, self.n_hidden)
@@ -49,12 +54,12 @@ class LinearAutoencoder(DenseModel):
         self.activation = NoActivation()
 
     @classmethod
-    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:  # noqa: ARG003
-        """Returns the model of saved tensors."""
+    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:
+        """Returns the model of saved tensors and its hidden noise."""
         _tensors.check_shapes(
             tensors, {"W_enc": (n_hidden, n_features), "W_dec": (n_features, n_hidden), "b_dec": (n_features,)}
         )
-        return cls(**tensors)
+        return cls(tensors["W_enc"], tensors["W_dec"], tensors["b_dec"], **settings)
 
     @classmethod
     def fit(cls, features: SparseFeatures, n_hidden: int) -> Self:

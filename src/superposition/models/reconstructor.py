@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _tensors
+from superposition.features import Features
 
 
 class Reconstructor(torch.nn.Module, abc.ABC):
@@ -19,16 +20,31 @@ class Reconstructor(torch.nn.Module, abc.ABC):
         kind: Name of the kind in files; empty for one that is not saved.
         n_features: Number of features.
         n_hidden: Number of hidden dimensions between features and reconstructions.
+        hidden_noise: Standard deviation of noise on them, relative to theirs without it, for kinds that have some.
     """
 
     kind: ClassVar[str] = ""
 
     n_features: int
     n_hidden: int
+    hidden_noise: float = 0.0
 
     @abc.abstractmethod
     def forward(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns reconstructions of a batch of features."""
+
+    def drawn_noise(
+        self,
+        n_samples: int,  # noqa: ARG002
+        features: Features,  # noqa: ARG002
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> Tensor | None:
+        """Returns noise for so many samples, a second argument of `forward`; None for a kind that has none."""
+        return None
+
+    def noisy(self, x: Float[Tensor, "batch n_features"], noise: Tensor | None) -> Float[Tensor, "batch n_features"]:
+        """Returns reconstructions with the noise that was drawn, if any."""
+        return self(x) if noise is None else self(x, noise)  # type: ignore[no-any-return]
 
     def after_step(self) -> None:
         """Called after every step of training by autograd: where a kind brings parameters back to a constraint."""

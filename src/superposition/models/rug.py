@@ -9,7 +9,7 @@ from torch import Tensor
 from superposition import _checks, _tensors
 from superposition._names import EncoderName
 from superposition._random import numpy_rng
-from superposition.features import SparseFeatures
+from superposition.features import Features, SparseFeatures
 from superposition.models.activations import ReLU
 from superposition.models.base import Model
 from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder
@@ -32,6 +32,8 @@ class PersianRug(Model):
         rows: The set S: distinct rows of the matrix, shape (n_hidden,).
         scale: a > 0, the diagonal of W.
         bias: b, added to every pre-activation, in feature units.
+        hidden_noise: Standard deviation of noise on every hidden unit, in [0, 1e15], over that of the units without it,
+            which are all alike.
 
     Attributes:
         rows: The set S, increasing.
@@ -54,9 +56,16 @@ class PersianRug(Model):
     rows: Tensor
 
     def __init__(
-        self, n_features: int, rows: Int[Tensor, " n_hidden"], *, scale: float = 1.0, bias: float = 0.0
+        self,
+        n_features: int,
+        rows: Int[Tensor, " n_hidden"],
+        *,
+        scale: float = 1.0,
+        bias: float = 0.0,
+        hidden_noise: float = 0.0,
     ) -> None:
         super().__init__()
+        self.hidden_noise = _checks.one("hidden_noise", _checks.hidden_noise(hidden_noise))
         self.n_features = check_order(_checks.whole_number("n_features", n_features))
         is_whole = isinstance(rows, torch.Tensor) and not (rows.is_floating_point() or rows.is_complex())
         if not is_whole or rows.ndim != 1 or rows.dtype == torch.bool:
@@ -75,7 +84,7 @@ class PersianRug(Model):
         self.activation = ReLU()
 
     @classmethod
-    def draw(cls, n_features: int, n_hidden: int, *, seed: int = 0) -> Self:
+    def draw(cls, n_features: int, n_hidden: int, *, seed: int = 0, hidden_noise: float = 0.0) -> Self:
         """Returns a rug with a = 1, b = 0 and a uniformly drawn set of rows.
 
         Raises:
@@ -84,10 +93,10 @@ class PersianRug(Model):
         check_order(_checks.whole_number("n_features", n_features))
         _checks.hidden_width(n_hidden, n_features)
         rows = numpy_rng(seed, "rug rows").choice(n_features, size=n_hidden, replace=False)
-        return cls(n_features, torch.from_numpy(rows))
+        return cls(n_features, torch.from_numpy(rows), hidden_noise=hidden_noise)
 
     @classmethod
-    def fit(cls, features: SparseFeatures, n_hidden: int, *, seed: int = 0) -> Self:
+    def fit(cls, features: SparseFeatures, n_hidden: int, *, seed: int = 0, hidden_noise: float = 0.0) -> Self:
         """Returns a rug with a drawn set of rows and the closed-form optimal scale and bias.
 
         Mean field takes the interference as Gaussian; its mean is moved from the bias of the theory into
@@ -97,6 +106,7 @@ class PersianRug(Model):
             features: Symmetric features (scalar probability and importance).
             n_hidden: Number of rows, in [1, n_features].
             seed: Seed of the row set.
+            hidden_noise: Of the rug, which scale and bias allow for.
 
         Raises:
             ValueError: The features are not symmetric or a size is not valid.
@@ -104,8 +114,9 @@ class PersianRug(Model):
         Reference: The Persian Rug, eq. 5, 6, 13.
         """
         _checks.instance("features", features, SparseFeatures, "a SparseFeatures").check_symmetric("a rug")
-        rug = cls.draw(features.n_features, n_hidden, seed=seed)
-        best = symmetric_optimum(rug.n_hidden / rug.n_features, features.probability, features.law)
+        rug = cls.draw(features.n_features, n_hidden, seed=seed, hidden_noise=hidden_noise)
+        ratio = rug.n_hidden / rug.n_features
+        best = symmetric_optimum(ratio, features.probability, features.law, hidden_noise=rug.hidden_noise)
         with torch.no_grad():
             rug.scale.fill_(best.scale)
             rug.bias.fill_(best.bias - best.scale * rug.interference_mean(features))
@@ -133,6 +144,13 @@ class PersianRug(Model):
         _tensors.rows("hidden", hidden, self.n_hidden)
         flat = self.encoder.adjoint(hidden.reshape(-1, self.n_hidden))
         return self.scale * flat.view(*hidden.shape[:-1], self.n_features)
+
+    def hidden_variance(self, features: Features) -> Float[Tensor, ""]:
+        """Returns the variance of a hidden unit on average: of independent features their sum's over n_hidden."""
+        if features.covariance is not None:
+            return super().hidden_variance(features)
+        total = features.per_feature(features.variance).sum() / self.n_hidden  # columns of W_enc have norm 1
+        return torch.tensor(total, dtype=torch.float32, device=self.rows.device)
 
     def W_times(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns a R x."""
@@ -186,10 +204,11 @@ class PersianRug(Model):
         return Spectrum.of_projection(float(self.scale) * self.n_features / self.n_hidden, self.n_hidden)
 
     @classmethod
-    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:  # noqa: ARG003
-        """Returns the rug of saved rows, scale and bias."""
+    def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:
+        """Returns the rug of saved rows, scale and bias, and its hidden noise."""
         _tensors.check_shapes(tensors, {"rows": (n_hidden,), "scale": (), "bias": ()}, whole=("rows",))
-        model = cls(n_features, tensors["rows"], scale=float(tensors["scale"]), bias=float(tensors["bias"]))
+        scale, bias = float(tensors["scale"]), float(tensors["bias"])
+        model = cls(n_features, tensors["rows"], scale=scale, bias=bias, **settings)
         if not torch.equal(model.rows, tensors["rows"]):
             raise ValueError("`rows` must be increasing")
         model.load_state_dict(tensors, assign=True)  # keeps their dtype

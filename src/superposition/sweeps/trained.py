@@ -64,6 +64,8 @@ class TrainedCell(DescribedCell, BatchCell):
             another than the ReLU is trained by autograd.
         setting: k of topk and batchtopk; of jumprelu, gated and trec the width of the rectangle in the place of the
             jump's derivative, feature units.
+        hidden_noise: Standard deviation of noise on every hidden unit, in [0, 1e15], over the root mean square over
+            hidden units of theirs without it.
 
     Raises:
         ValueError: A value is out of its range: there is no such model.
@@ -93,6 +95,7 @@ class TrainedCell(DescribedCell, BatchCell):
     precision: Literal["float32", "bfloat16"] = "float32"
     activation: str = "relu"
     setting: float | None = None
+    hidden_noise: float = 0.0
 
     def __post_init__(self) -> None:
         n = _checks.whole_number("n_features", self.n_features)
@@ -101,6 +104,7 @@ class TrainedCell(DescribedCell, BatchCell):
             n_hidden=_checks.hidden_width(self.n_hidden, n),
             n_held_out=_checks.whole_number("n_held_out", self.n_held_out),
             seed=_checks.seed(self.seed),
+            hidden_noise=_checks.one("hidden_noise", _checks.hidden_noise(self.hidden_noise)),
         )
         self._settle_features()
         activation = self._activation()
@@ -118,6 +122,8 @@ class TrainedCell(DescribedCell, BatchCell):
         content |= {"initialization": self._start(), "training": protocol}
         if self.activation != "relu":
             content |= {"activation": self.activation, "setting": self.setting}
+        if self.hidden_noise:
+            content["hidden_noise"] = self.hidden_noise
         return content
 
     def model(self) -> "Autoencoder":
@@ -128,6 +134,7 @@ class TrainedCell(DescribedCell, BatchCell):
             seed=self.seed,
             initialization=self._start(),
             activation=self._activation(),
+            hidden_noise=self.hidden_noise,
         )
 
     def config(self) -> "TrainingConfig":
@@ -233,14 +240,15 @@ def _measured(cell: TrainedCell, place: Workplace) -> Row:
     features, ratio = cell.features(), cell.n_hidden / cell.n_features
     mean_field = None
     if features.is_symmetric:
-        mean_field = theory.symmetric_optimum(ratio, features.probability, features.law).loss
-    elif np.max(features.probability) < 1:
+        noise = cell.hidden_noise
+        mean_field = theory.symmetric_optimum(ratio, features.probability, features.law, hidden_noise=noise).loss
+    elif np.max(features.probability) < 1 and not cell.hidden_noise:  # of unequal features under noise is no theory
         mean_field = theory.allocate(features, cell.n_hidden).loss
     row: Row = {
         "ratio": ratio,
         "loss": Estimate.from_config(record["loss"]),
         "mean_field_loss": mean_field,
-        "linear_loss": theory.weighted_linear_loss(features, cell.n_hidden),
+        "linear_loss": theory.weighted_linear_loss(features, cell.n_hidden, hidden_noise=cell.hidden_noise),
         "stopped": record["stopped"],
         "steps": record["steps"],
     }

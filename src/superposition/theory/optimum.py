@@ -81,15 +81,20 @@ def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law 
     return Optimum(*(plain(value.reshape(sigma.shape)) for value in (loss, scale, bias, sigma.copy())))
 
 
-def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Optimum:
+def symmetric_optimum(
+    ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None, *, hidden_noise: npt.ArrayLike = 0.0
+) -> Optimum:
     """The optimum over all statistically symmetric weights: least σ (eq. 6), then best a and b (eq. 5).
 
-    Exact within mean field (Gaussian interference, n → ∞). Finite trained models can be better than this.
+    Exact within mean field (Gaussian interference, n → ∞). Finite trained models can be better than this. With noise ω
+    on the hidden units it is the optimum at the ratio r/(1 + ω²) without.
 
     Args:
         ratio: n_hidden / n_features, in [1e-100, 1].
         probability: Probability of being active, in [1e-15, 1]; broadcast with `ratio`.
         law: Law of active values; Uniform() if not given.
+        hidden_noise: ω in [0, 1e15]: standard deviation of noise on every hidden unit, over that of the units without
+            it (root mean square over units).
 
     Returns:
         Optimum of the broadcast shape.
@@ -97,14 +102,14 @@ def symmetric_optimum(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law
     Raises:
         ValueError: An argument is out of range.
 
-    Reference: The Persian Rug, eq. 5, 6 and 13.
+    Reference: The Persian Rug, eq. 5, 6 and 13; with noise, docs/theory.md, §4.
 
     >>> round(symmetric_optimum(ratio=0.25, probability=0.045).loss, 9)
     0.004855798
     """
     p = _checks.in_interval("probability", _checks.probability(probability), LEAST_PROBABILITY, 1)
-    r, p = broadcast(ratio=noisy_ratio(ratio), probability=p)
-    return optimal_relu(np.sqrt(minimal_noise_variance(r, p, law)), p, law)
+    r, p, noise = broadcast(ratio=noisy_ratio(ratio), probability=p, hidden_noise=_checks.hidden_noise(hidden_noise))
+    return optimal_relu(np.sqrt(minimal_noise_variance(r, p, law, hidden_noise=noise)), p, law)
 
 
 def _optimise(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -14,9 +14,10 @@ from superposition.features.sampling import SparseBatch
 from superposition.models import Autoencoder, Reconstructor
 from superposition.training.config import TrainingConfig
 from superposition.training.flat_adam import FlatAdam
+from superposition.training.hidden_noise import HiddenNoise
 from superposition.training.objective import Objective
 from superposition.training.ranks import ALONE, Ranks
-from superposition.training.step import GradientStep
+from superposition.training.step import GradientStep, add_noise, add_slope
 
 _AVERAGES = {"mean": "exp_avg", "square": "exp_avg_sq"}
 
@@ -49,26 +50,29 @@ class _ByAdam(abc.ABC):
         parameters: Mapping[str, torch.nn.Parameter],
         features: Features,
         config: TrainingConfig,
+        seed: int,
         ranks: Ranks,
     ) -> None:
         self._model, self._parameters, self._config, self._ranks = model, parameters, config, ranks
+        self._noise = HiddenNoise(model, features, seed, ranks)
+        self._asked = _Asked(model)
         self._peak = _peak_rate(model, features, config)
         self._optimizer = torch.optim.Adam(
             parameters.values(), lr=self._peak, betas=config.betas, eps=config.epsilon, fused=True
         )
 
     @abc.abstractmethod
-    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
-        """Returns the loss of this process's share of a batch, and sets the gradients of the parameters."""
+    def _gradients(self, batch: SparseBatch, step: int) -> Float[Tensor, ""]:
+        """Returns the loss of this process's share of a step's batch, and sets the gradients of the parameters."""
 
     @final
     def advance(self, batch: SparseBatch, step: int) -> Float[Tensor, " models"]:
         """Does a step on a batch; returns the model's loss before it, without what else the objective asks."""
         self._optimizer.param_groups[0]["lr"] = self._peak * self._config.rate_factor(step)
-        share = self._ranks.share(batch)
-        loss = self._gradients(share)
+        loss = self._gradients(batch, step)
         gradients = [parameter.grad for parameter in self._parameters.values() if parameter.grad is not None]
-        self._ranks.average([loss, *gradients], share.shape[0], batch.shape[0])
+        first, last = self._ranks.rows(batch.shape[0])
+        self._ranks.average([loss, *gradients], last - first, batch.shape[0])
         if self._config.tied:
             _tie_gradients(self._model)
         self._optimizer.step()
@@ -102,20 +106,24 @@ class _ByAdam(abc.ABC):
             }
             self._optimizer.state[parameter] = {"step": torch.tensor(float(step)).to(parameter.device), **averages}
 
+    @final
+    def release(self) -> None:
+        """Leaves parameters without gradients, and asking for them or not as they came."""
+        self._asked.restore()
+
 
 @final
 class OneModel(_ByAdam):
     """A ReLU autoencoder, by its step written by hand."""
 
-    def __init__(self, model: Autoencoder, features: Features, config: TrainingConfig, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self, model: Autoencoder, features: Features, config: TrainingConfig, seed: int = 0, ranks: Ranks = ALONE
+    ) -> None:
         self._gradient_step = GradientStep(model, features, config.precision)
-        super().__init__(model, self._gradient_step.parameters, features, config, ranks)
+        super().__init__(model, self._gradient_step.parameters, features, config, seed, ranks)
 
-    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
-        return self._gradient_step(share)
-
-    def release(self) -> None:
-        """Nothing: the model's memory is its own."""
+    def _gradients(self, batch: SparseBatch, step: int) -> Float[Tensor, ""]:
+        return self._gradient_step(self._ranks.share(batch), self._noise(batch.shape[0], step))
 
 
 @final
@@ -128,28 +136,21 @@ class ByAutograd(_ByAdam):
         features: Features,
         config: TrainingConfig,
         objective: Objective,
+        seed: int = 0,
         ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(model, dict(model.named_parameters()), features, config, ranks)
+        super().__init__(model, dict(model.named_parameters()), features, config, seed, ranks)
         self._objective = objective
         device, dtype = placement(model)
         self._importance = torch.tensor(features.per_feature(features.importance)).to(device, dtype)
-        self._asked = {name: parameter.requires_grad for name, parameter in self._parameters.items()}
-        model.requires_grad_(True)
 
-    def _gradients(self, share: SparseBatch) -> Float[Tensor, ""]:
-        x = share.to_dense()
+    def _gradients(self, batch: SparseBatch, step: int) -> Float[Tensor, ""]:
+        x = self._ranks.share(batch).to_dense()
         self._optimizer.zero_grad()
-        reconstruction = self._model(x)
+        reconstruction = self._model.noisy(x, self._noise(batch.shape[0], step))
         loss: Tensor = ((reconstruction - x).square() * self._importance).mean()
         self._objective(loss, self._model, x, reconstruction).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
-
-    def release(self) -> None:
-        """Leaves parameters without gradients, and asking for them or not as they came."""
-        for name, parameter in self._parameters.items():
-            parameter.grad = None
-            parameter.requires_grad_(self._asked[name])
 
 
 @final
@@ -160,8 +161,12 @@ class ManyModels:
     gradients, and no width is padded; all parameters lie in one vector, so that Adam passes over them together.
     """
 
-    def __init__(self, models: Sequence[Autoencoder], features: Features, config: TrainingConfig) -> None:
+    def __init__(
+        self, models: Sequence[Autoencoder], features: Features, config: TrainingConfig, seed: int = 0
+    ) -> None:
         self._models, self._config = models, config
+        self._noises = [HiddenNoise(model, features, seed) for model in models]
+        self._asked = [_Asked(model) for model in models]
         n, self._widths = features.n_features, [model.n_hidden for model in models]
         decoders = [parameter for model in models for parameter in (model.W_dec, model.b_dec)]
         self._adam = FlatAdam([*(model.W_enc for model in models), *decoders], config)
@@ -181,10 +186,13 @@ class ManyModels:
         x = batch.to_dense()
         hidden = x @ self._W_enc.T
         slopes, losses = torch.empty_like(hidden), []
-        its = (torch.split(tensor, self._widths, dim=1) for tensor in (hidden, slopes))
-        for one, its_hidden, its_slopes in zip(self._steps, *its, strict=True):
-            losses.append(one.decode(x, its_hidden, its_slopes))
+        noises = [noise(len(x), step) for noise in self._noises]
+        hiddens, parts = (torch.split(tensor, self._widths, dim=1) for tensor in (hidden, slopes))
+        for one, its_hidden, its_slopes, noise in zip(self._steps, hiddens, parts, noises, strict=True):
+            losses.append(one.decode(x, add_noise(its_hidden, noise), its_slopes))
         torch.mm(slopes.T, x, out=self._W_enc_gradient)
+        for its_slopes, noise in zip(parts, noises, strict=True):
+            add_slope(noise, its_slopes)
         if self._config.tied:
             for model in self._models:
                 _tie_gradients(model)
@@ -214,8 +222,24 @@ class ManyModels:
         for model in self._models:
             model.W_enc.data = model.W_enc.detach().T.clone(memory_format=torch.contiguous_format).T
             model.W_dec.data, model.b_dec.data = model.W_dec.detach().clone(), model.b_dec.detach().clone()
-            for parameter in model.parameters():
-                parameter.grad = None
+        for asked in self._asked:
+            asked.restore()
+
+
+@final
+class _Asked:
+    """Asks for gradients of all parameters of a model, of which some may come without."""
+
+    def __init__(self, model: Reconstructor) -> None:
+        self._model = model
+        self._before = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+        model.requires_grad_(True)
+
+    def restore(self) -> None:
+        """Leaves them without gradients, and asking for them or not as they came."""
+        for name, parameter in self._model.named_parameters():
+            parameter.grad = None
+            parameter.requires_grad_(self._before[name])
 
 
 @torch.no_grad()

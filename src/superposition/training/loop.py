@@ -59,7 +59,10 @@ class Loop:
         self._placement = placement(models[0])
         # Losses of the best constant and of each model's linear optimum, between which it is told to have collapsed.
         self._constant = weighted_linear_loss(features, 0)
-        self._linear = [weighted_linear_loss(features, min(width, features.n_features)) for width in widths]
+        self._linear = [
+            weighted_linear_loss(features, min(model.n_hidden, features.n_features), hidden_noise=model.hidden_noise)
+            for model in models
+        ]
 
     def conclude(self, folder: Path | None, report: Report, n_held_out: int) -> list[Run]:
         """Trains to the end, with checkpoints in a folder if given, and measures."""

@@ -46,12 +46,16 @@ class Ranks:
         """Returns this process's samples of a batch."""
         if self.size == 1:
             return batch
-        n_samples, n_features = batch.shape
-        first, last = (n_samples * rank // self.size for rank in (self.rank, self.rank + 1))
+        n_features = batch.shape[1]
+        first, last = self.rows(batch.shape[0])
         bounds = torch.tensor([first, last], device=batch.positions.device) * n_features
         here = slice(*torch.searchsorted(batch.positions, bounds).tolist())
         positions = batch.positions[here] - first * n_features
         return SparseBatch(positions, batch.values[here], (last - first, n_features))
+
+    def rows(self, n_samples: int) -> tuple[int, int]:
+        """Returns the first of this process's samples of a batch, and the first that is not."""
+        return n_samples * self.rank // self.size, n_samples * (self.rank + 1) // self.size
 
     def average(self, tensors: Sequence[Tensor], n_samples: int, n_all: int) -> None:
         """Replaces means over this process's samples by those over the samples of all."""

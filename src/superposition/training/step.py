@@ -58,9 +58,13 @@ class GradientStep:
             self.parameters[name] = view
 
     @torch.no_grad()
-    def __call__(self, batch: SparseBatch) -> Float[Tensor, ""]:
-        """Returns the mean loss per feature of the batch, and sets the gradients to its gradient."""
-        return self._over_entries(batch) if self._is_sparse(len(batch.positions), batch) else self._dense(batch)
+    def __call__(self, batch: SparseBatch, noise: Tensor | None = None) -> Float[Tensor, ""]:
+        """Returns the mean loss per feature of the batch, and sets the gradients to its gradient.
+
+        Noise is added to the hidden layer; the gradient goes on through it to what its size depends on.
+        """
+        is_sparse = self._is_sparse(len(batch.positions), batch)
+        return self._over_entries(batch, noise) if is_sparse else self._dense(batch, noise)
 
     def _is_sparse(self, n_entries: int, batch: SparseBatch) -> bool:
         """Whether a product over so many entries is faster than a dense one."""
@@ -70,14 +74,15 @@ class GradientStep:
         most = _SPARSE_BELOW_ROUNDED if self._is_rounded else _SPARSE_BELOW
         return on_processor and size * self.model.n_hidden >= _SMALL and n_entries < most * size
 
-    def _dense(self, batch: SparseBatch) -> Tensor:
+    def _dense(self, batch: SparseBatch, noise: Tensor | None) -> Tensor:
         model = self.model
         x = batch.to_dense(out=self._buffer("x", *batch.shape))
         x_factor, W_enc = self._factor("x", x), self._factor("W_enc", model.W_enc.T)
         hidden = self._product(x_factor, W_enc, self._buffer("hidden", len(x), model.n_hidden))
         slope_hidden = self._buffer("slope_hidden", *hidden.shape)
-        loss = self.decode(x, hidden, slope_hidden)
+        loss = self.decode(x, add_noise(hidden, noise), slope_hidden)
         self._product(x_factor.T, self._factor("slope_hidden", slope_hidden), self._gradient(model.W_enc).T)
+        add_slope(noise, slope_hidden)
         return loss
 
     def decode(
@@ -98,10 +103,11 @@ class GradientStep:
         self._decoder_gradients(slope, hidden, W_dec, slope_hidden)
         return loss
 
-    def _over_entries(self, batch: SparseBatch) -> Tensor:
+    def _over_entries(self, batch: SparseBatch, noise: Tensor | None) -> Tensor:
         model = self.model
         x = SparseRows.of(batch.positions, batch.values, batch.shape)
         hidden = x.times(self._factor("W_enc", model.W_enc.T), self._buffer("hidden", x.n_rows, model.n_hidden))
+        add_noise(hidden, noise)
         W_dec = self._factor("W_dec", model.W_dec)
         output = self._pre_activations(hidden, W_dec)
         is_on = torch.gt(output, 0, out=self._buffer("is_on", *batch.shape, dtype=torch.bool))
@@ -125,6 +131,7 @@ class GradientStep:
             self._decoder_gradients(weighted, hidden, W_dec, slope_hidden)
         loss += torch.dot(error.view(-1), weighted.view(-1))
         x.transposed().times(self._factor("slope_hidden", slope_hidden), self._gradient(model.W_enc).T)
+        add_slope(noise, slope_hidden)
         return loss / output.numel()
 
     def _decoder_gradients(self, slope: Tensor, hidden: Tensor, W_dec: Tensor, slope_hidden: Tensor) -> None:
@@ -181,3 +188,14 @@ class GradientStep:
     def _gradient(parameter: torch.nn.Parameter) -> Tensor:
         assert parameter.grad is not None
         return parameter.grad
+
+
+def add_noise(hidden: Tensor, noise: Tensor | None) -> Tensor:
+    """Returns a hidden layer to which noise was added in place, if there is any."""
+    return hidden if noise is None else hidden.add_(noise.detach())
+
+
+def add_slope(noise: Tensor | None, slope_hidden: Tensor) -> None:
+    """Adds to W_enc's gradient what comes to it through the size of the noise, at the hidden layer's gradient."""
+    if noise is not None:
+        noise.backward(slope_hidden)  # type: ignore[no-untyped-call]

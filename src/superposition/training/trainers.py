@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def train(
     the same loop.
 
     The batch of a step is drawn from (seed, step) alone, so a resumed run sees the same batches and ends with
-    the same weights, bit for bit on the same machine and number of threads.
+    the same weights, bit for bit on the same machine and number of threads. So is the hidden noise of a step.
 
     Where `torch.distributed` is set up, its processes share out every batch. All call this with the same arguments,
     and the first one writes the files; they see the same samples as one process would.
@@ -96,9 +97,10 @@ def train(
         about: Mapping[str, Any] = {}
         if objective is None:
             assert isinstance(model, Autoencoder)
-            engine = OneModel(model, features, config, ranks)
+            engine = OneModel(model, features, config, seed, ranks)
+            about = {"hidden_noise": model.hidden_noise} if model.hidden_noise else {}
         else:
-            engine = ByAutograd(model, features, config, objective, ranks)
+            engine = ByAutograd(model, features, config, objective, seed, ranks)
             about = {"model": model.kind or type(model).__name__, **model.settings(), "objective": repr(objective)}
         (run,) = Loop([model], engine, features, config, seed, ranks, about).conclude(kept, report, n_held_out)
         if kept:
@@ -146,8 +148,9 @@ def train_many(
         if not _has_own_step(model):
             raise ValueError(f"`models` must have a ReLU, got {model.activation.kind}: train them one by one")
         _tensors.alike("models", model.W_enc, "the first one", models[0].W_enc.dtype, models[0].W_enc.device)
+    noises = [model.hidden_noise for model in models]
     return train_together(
-        ManyModels,
+        partial(ManyModels, seed=seed),
         models,
         features,
         config,
@@ -155,6 +158,7 @@ def train_many(
         checkpoints=checkpoints,
         progress=progress,
         n_held_out=n_held_out,
+        about={"hidden_noise": noises} if any(noises) else {},
     )
 
 
