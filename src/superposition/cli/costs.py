@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from superposition import _resources
 
 if TYPE_CHECKING:
-    from superposition.features import SparseFeatures
     from superposition.sweeps import Cell
     from superposition.training import TrainingConfig
 
@@ -70,11 +69,6 @@ def of_training(n_features: int, n_hidden: int, probability: float, config: "Tra
     least = config.n_steps if config.stop_window is None else min(config.n_steps, 2 * config.stop_window)
     # One product of a step is dense whatever is active; held-out samples take two.
     return Cost(n_bytes + held_out, float(least) * batch * n * m + 2.0 * n_held_out * n * m + 3 * n * n * m)
-
-
-def density(features: "SparseFeatures") -> float:
-    """Returns the share of entries that are active."""
-    return float(features.per_feature(features.probability).mean())
 
 
 def of_diagnosis(n_features: int, n_hidden: int, n_held_out: int) -> Cost:
@@ -140,7 +134,7 @@ def of_table(rows: int, n_features: int = 0) -> Cost:
 
 
 def _of_trained(cell: Any) -> Cost:
-    return of_training(cell.n_features, cell.n_hidden, cell.mean_probability, cell.config(), cell.n_held_out)
+    return of_training(cell.n_features, cell.n_hidden, cell.features().density, cell.config(), cell.n_held_out)
 
 
 def _of_rug(cell: Any) -> Cost:

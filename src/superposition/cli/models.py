@@ -71,7 +71,7 @@ class Train(Sized):
         sp._checks.whole_number("n_held_out", self.n_held_out)
         wanted = sp._devices.device_of(self.device)
         features = self.features()
-        cost = costs.of_training(self.n_features, self.width(), costs.density(features), config, self.n_held_out)
+        cost = costs.of_training(self.n_features, self.width(), features.density, config, self.n_held_out)
         cost.refuse(force=self.force, device=self.device)
         # The summary shows it: what it refuses is refused before the work.
         if features.is_symmetric:

@@ -233,7 +233,9 @@ def _trained(cell: TrainedCell, store: Store) -> dict[str, Any]:
     run = stored_run(store, cell)
     ratio = cell.n_hidden / cell.n_features
     loss = run.loss
-    found = _row("trained", cell.n_features, ratio, cell.mean_probability, loss.value, loss.standard_error, loss.count)
+    found = _row(
+        "trained", cell.n_features, ratio, float(cell.probability), loss.value, loss.standard_error, loss.count
+    )
     return {
         **found,
         "protocol": cell.protocol,

@@ -77,7 +77,7 @@ class DecoderCell(DescribedCell):
         """Fits the decoder and measures it."""
         encoder = models.encoder_named(self.encoder, self.n_features, self.n_hidden, seed=self.seed)
         features, noise = self.features(), self.noise**2
-        k = min(self.n_hidden, max(1, round(self.mean_probability * self.n_features)))
+        k = min(self.n_hidden, max(1, round(features.density * self.n_features)))
         decoder = decoders.fit_decoder(
             decoders.decoder_named(self.decoder, k, noise_variance=noise),
             encoder,

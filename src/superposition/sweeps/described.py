@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from superposition import _checks
 from superposition.features import SparseFeatures, Uniform, features_of, law_of
 from superposition.features.words import settled
@@ -31,11 +29,6 @@ class DescribedCell(Cell):
         """What the model sees."""
         return features_of(self.n_features, self.probability, self.law, self.importance)
 
-    @property
-    def mean_probability(self) -> float:
-        """Mean probability of being active; that of every feature where all are alike."""
-        return float(np.mean(self.features().probability))
-
     def content(self) -> dict[str, Any]:
         """Returns the fields, and what the words mean."""
         return {name: value for name, value in super().content().items() if name not in _WORDS} | self.described()
@@ -54,7 +47,7 @@ class DescribedCell(Cell):
         """Returns the fields; the probability is the mean one, words of several kinds are one column each."""
         found = super().fields()
         if isinstance(self.probability, str):
-            found |= {"probability": self.mean_probability, "probabilities": self.probability}
+            found |= {"probability": self.features().density, "probabilities": self.probability}
         return found | {"importance": str(found["importance"])} if "importance" in found else found
 
     def _settle_features(self) -> None:
