@@ -169,8 +169,9 @@ class TestLearn:
         whole = learnt()
         with pytest.raises(KeyboardInterrupt):
             learnt(checkpoints=tmp_path, progress=pressed)
-        with pytest.raises(ValueError, match="`decoders` must be that of the unfinished run"):
-            learn(PAIR, (2, 4, 1), (1, 5, 2), n_runs=3, config=config, checkpoints=tmp_path)
+        for shape in (((2, 4, 1), (1, 5, 2)), ((2, 5, 1), (1, 4, 2))):
+            with pytest.raises(ValueError, match="`widths` must be that of the unfinished run"):
+                learn(PAIR, *shape, n_runs=3, config=config, checkpoints=tmp_path)
         cut = learnt(checkpoints=tmp_path)
         assert cut.losses == whole.losses
         assert [run.curve for run in cut.runs] == [run.curve for run in whole.runs]

@@ -145,9 +145,12 @@ def _trained(
     config = TrainingConfig.networks() if config is None else config
     if isinstance(config, TrainingConfig) and config.precision != "float32":
         raise ValueError(f"`precision` must be float32 for networks that compress, got {config.precision}")
-    widths = [[layer.out_features for layer in linear_layers(network.decoder)] for network in networks]
+    widths = [
+        [layer.out_features for part in (network.encoder, network.decoder) for layer in linear_layers(part)]
+        for network in networks
+    ]
     runs = train_together(
         ManyNetworks, networks, features, config, seed=seed, checkpoints=checkpoints, progress=progress,
-        n_held_out=n_held_out, what="networks", about={"decoders": widths},
+        n_held_out=n_held_out, what="networks", about={"widths": widths},
     )  # fmt: skip
     return Learned(tuple(networks), tuple(runs))
