@@ -14,7 +14,7 @@ from superposition.features import register_law
 from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models.encoders import DenseEncoder
 from superposition.models.frames import projection_root
-from superposition.training import learn_dictionary, match_columns
+from superposition.training import learn_dictionary, learn_dictionary_by_sklearn, match_columns
 from tests.hostile.arguments import JUNK, NAN, tensors
 from tests.hostile.attempts import dishonest, faults
 
@@ -253,6 +253,10 @@ def learning():
         "encoder": W, "features": FEATURES, "config": sp.TrainingConfig(n_steps=1), "n_held_out": 2}, {
         "encoder": (*tensors(4, 8), *JUNK), "features": STRANGE, "n_atoms": JUNK, "penalty": JUNK,
         "config": configs[:20], "seed": JUNK, "n_held_out": JUNK[:17]}  # fmt: skip
+    yield "learn_dictionary_by_sklearn", learn_dictionary_by_sklearn, {
+        "encoder": W, "features": FEATURES, "n_samples": 20, "max_iter": 1}, {
+        "encoder": (*tensors(4, 8), *JUNK), "features": STRANGE, "penalty": JUNK, "n_samples": JUNK[:17],
+        "max_iter": JUNK[:17], "seed": JUNK}  # fmt: skip
     yield "match_columns", match_columns, {"planted": W, "found": W}, {
         "planted": (*tensors(4, 8), *JUNK), "found": (*tensors(4, 8), *JUNK)}  # fmt: skip
 

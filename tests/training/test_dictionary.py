@@ -149,6 +149,10 @@ def test_matching_is_one_to_one_and_signed(generator):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (
+            lambda: learn_dictionary(torch.zeros(2, 3), SparseFeatures(3, 0.1)),
+            "`features` must give hidden activations that vary, got a variance of 0",
+        ),
         (lambda: match_columns(torch.eye(3), torch.eye(3)[:, :2]), r"`found` must have 3 rows and at least 3 columns"),
         (
             lambda: learn_dictionary(DenseEncoder.gaussian(8, 4), SparseFeatures(9, 0.1)),

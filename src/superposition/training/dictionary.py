@@ -1,6 +1,7 @@
 """Dictionary learning: find an encoder's columns from hidden activations alone."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import final
 
@@ -179,7 +180,7 @@ def learn_dictionary_by_sklearn(
         encoder: Whose columns are planted.
         features: What it encodes.
         n_samples: Samples that it sees, ≥ 1.
-        penalty: λ ≥ 0 of its lasso, in units of the mean active value.
+        penalty: λ > 0 of its lasso, in units of the mean active value.
         max_iter: Passes over the samples, ≥ 1.
         seed: Seed of the samples and the start.
 
@@ -194,6 +195,7 @@ def learn_dictionary_by_sklearn(
     from sklearn.exceptions import ConvergenceWarning
 
     hidden = _hidden(encoder, features)
+    _checks.in_interval("penalty", penalty, 0, inf, open_low=True, open_high=True)
     h = hidden.sample(_checks.whole_number("n_samples", n_samples), torch_generator(seed, "dictionary samples"))
     learner = MiniBatchDictionaryLearning(
         features.n_features,
@@ -214,6 +216,10 @@ def _hidden(encoder: "Encoder | Model | Tensor", features: Features) -> HiddenAc
     hidden = HiddenActivations(encoder, features)
     if hidden.encoder.dtype not in (None, torch.float32):
         raise ValueError(f"`encoder` must be of float32 to be learnt from, got {hidden.encoder.dtype}: convert it")
+    if not hidden.variance.any():
+        raise ValueError(
+            "`features` must give hidden activations that vary, got a variance of 0: nothing can be learnt"
+        )
     return hidden
 
 
