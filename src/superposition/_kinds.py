@@ -57,8 +57,8 @@ class Kinds(Generic[Kind]):
         if found is None:
             *others, last = self._known
             raise ValueError(
-                f"`{self._what}` must be {', '.join(others)} or {last}, got {name!r}: one of your own is known after "
-                f"register_{self._what}"
+                f"`{self._what}` must be {', '.join(others)} or {last}, got {_checks.shown(name)}: one of your own is "
+                f"known after register_{self._what}"
             )
         return found
 

@@ -183,6 +183,10 @@ def weights():
         {"name": "rug", "n_features": 8, "n_hidden": 4},
         {"name": JUNK, **drawn},
     )
+    yield "activation_named", models.activation_named, {"kind": "topk", "setting": 2}, {
+        "kind": JUNK, "setting": JUNK, "n_features": JUNK}  # fmt: skip
+    yield "activation_named jumprelu", models.activation_named, {"kind": "jumprelu"}, {
+        "setting": JUNK, "n_features": JUNK}  # fmt: skip
     for register in (models.register_model, models.register_activation, register_law):
         yield register.__name__, register, {"kind": REGISTERED[register.__name__]}, {"kind": (*JUNK, torch.nn.Linear)}
     yield "encoder_of", models.encoder_of, {"source": W}, {"source": (*tensors(4, 8), *JUNK)}

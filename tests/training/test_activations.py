@@ -158,7 +158,7 @@ def test_a_model_is_measured_as_any_other():
         (lambda: Gated(0), "`n_features` must be a whole number of at least 1, got 0"),
         (lambda: TopK(5)(M, BIAS), r"`k` must be a whole number in \[1, 4\], got 5"),
         (lambda: TopK()(M, BIAS), "`k` must be given, got None"),
-        (lambda: activation_named("relu", 3.0), "`setting` must be left out for relu, got 3"),
+        (lambda: activation_named("relu", 3.0), r"`setting` must be left out for relu, got 3\.0"),
         (lambda: activation_named("topk", 9, n_features=8), r"`k` must be a whole number in \[1, 8\], got 9"),
     ],
 )

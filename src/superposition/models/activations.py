@@ -270,12 +270,14 @@ def activation_named(kind: str, setting: float | None = None, *, n_features: int
     TopK(k=3)
     """
     found = _KINDS.named(kind)
+    if n_features is not None:
+        _checks.whole_number("n_features", n_features)
     if setting is None:
         return found.of(n_features, {})
     if found.setting is None:
-        raise ValueError(f"`setting` must be left out for {found.kind}, got {setting:g}")
-    plain = int(setting) if float(setting).is_integer() else setting  # of a file: 3.0 is 3
-    return found.of(n_features, {found.setting: plain})
+        raise ValueError(f"`setting` must be left out for {found.kind}, got {_checks.shown(setting)}")
+    number = _checks.one("setting", _checks.finite("setting", setting))
+    return found.of(n_features, {found.setting: int(number) if number.is_integer() else number})  # 3.0 of a file is 3
 
 
 def check_known(activation: Activation) -> None:
