@@ -15,7 +15,7 @@ from tests.hostile import library
 TIMEOUT = 1800
 ROOMS = sorted(library.ROOMS)
 # What reads and writes files has its own tests.
-ELSEWHERE = {"load", "load_with_features", "save"}
+ELSEWHERE = {"import_file", "load", "load_with_features", "save"}
 
 
 @pytest.mark.parametrize("room", ROOMS)

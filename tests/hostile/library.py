@@ -131,6 +131,9 @@ def fitting():
 
 def features():
     generator = torch.Generator().manual_seed(0)
+    words = {"probability": JUNK, "law": JUNK, "importance": JUNK}
+    yield "features_of", sp.features.features_of, {"n_features": 4, "probability": 0.1}, {"n_features": JUNK, **words}
+    yield "law_of", sp.features.law_of, {"word": "uniform"}, {"word": JUNK}
     yield "Estimate", sp.Estimate, {"value": 1.0, "standard_error": 0.1, "count": 3}, {
         "value": JUNK, "standard_error": JUNK, "count": JUNK}  # fmt: skip
     yield "Estimate.from_sums", sp.Estimate.from_sums, {"total": 1.0, "total_of_squares": 2.0, "count": 3}, {
