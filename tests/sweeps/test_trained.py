@@ -127,7 +127,7 @@ def test_a_table_has_columns_of_one_type_for_cells_of_any_words(store):
         ({"seed": -1}, "`seed` must be"),
         ({"n_held_out": 0}, "`n_held_out` must be"),
         ({"importance": "two-level:-0.5"}, "`importance` must have finite numbers, none below 0"),
-        ({"importance": float("nan")}, "`importance` must have finite numbers"),
+        ({"importance": float("nan")}, "`importance` must be finite and not negative, got nan"),
         ({"importance": "decai:0.5"}, "`importance` must be M, decay:FACTOR or two-level:ALPHA, got 'decai:0.5'"),
         ({"probability": "zipf:0.1"}, "`probability` must be P, or zipf:MEAN:EXPONENT, got 'zipf:0.1'"),
         ({"probability": "zipf:0.1:40"}, r"`probability` must be in \[1e-15, 1\]"),

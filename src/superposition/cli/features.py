@@ -1,6 +1,5 @@
 """Features from the options that commands share: words, or files of numbers."""
 
-import dataclasses
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,13 +24,9 @@ _MOST_BYTES = 2**30
 
 def features_of(n_features: int, probability: float | str, law: str, importance: float | str) -> "SparseFeatures":
     """Returns the features that options describe; raises ValueError as `superposition.features.features_of`."""
-    words, arrays = dict[str, Any](), dict[str, Any]()
-    for name, word in (("probability", probability), ("importance", importance)):
-        path = _path(word)
-        words[name] = 1.0 if path else word
-        arrays |= {name: numbers_in(path, name)} if path else {}
-    found = sp.features.features_of(n_features, **words)
-    return dataclasses.replace(found, **arrays, law=law_of(law))
+    given = {"probability": probability, "importance": importance}
+    values = {name: numbers_in(path, name) if (path := _path(word)) else word for name, word in given.items()}
+    return sp.features.features_of(n_features, law=law_of(law), **values)
 
 
 def law_of(word: str) -> "Law":

@@ -5,6 +5,7 @@ import re
 from math import isfinite
 
 import numpy as np
+import numpy.typing as npt
 
 from superposition import _checks
 from superposition._checks import FloatArray
@@ -18,18 +19,18 @@ IMPORTANCE = "M, decay:FACTOR or two-level:ALPHA"
 
 
 def features_of(
-    n_features: int, probability: float | str, law: str = "uniform", importance: float | str = 1.0
+    n_features: int, probability: npt.ArrayLike, law: str | Law = "uniform", importance: npt.ArrayLike = 1.0
 ) -> SparseFeatures:
     """Features that words describe.
 
     Args:
         n_features: Number of features, ≥ 1.
-        probability: A number in (0, 1], the same for all, or zipf:MEAN:EXPONENT: p_i ∝ i^−EXPONENT, i = 1, 2, …, of
-            that mean, cut off at 1.
-        law: Name of a law and its parameters, such as uniform, half-normal or beta:0.5:3; a user's own law is known
-            after `register_law`.
-        importance: A number, the same for all, decay:FACTOR: M_i = FACTOR^i, i = 0, 1, …, or two-level:ALPHA: 1 for the
-            first half and ALPHA for the features from n/2 on.
+        probability: A number in (0, 1], the same for all, one a feature, or zipf:MEAN:EXPONENT: p_i ∝ i^−EXPONENT,
+            i = 1, 2, …, of that mean, cut off at 1.
+        law: Name of a law and its parameters, such as uniform, half-normal or beta:0.5:3, or a law; a user's own law
+            is known by its name after `register_law`.
+        importance: A number, the same for all, one a feature, decay:FACTOR: M_i = FACTOR^i, i = 0, 1, …, or
+            two-level:ALPHA: 1 for the first half and ALPHA for the features from n/2 on.
 
     Raises:
         ValueError: A word is none of these, or a number is out of its range.
@@ -39,10 +40,10 @@ def features_of(
     >>> features_of(4, "zipf:0.25:1", "exponential", "decay:0.5").importance.tolist()
     [1.0, 0.5, 0.25, 0.125]
     """
-    n_features = _checks.whole_number("n_features", n_features)
-    return SparseFeatures(
-        n_features, _probabilities(probability, n_features), law_of(law), _importances(importance, n_features)
-    )
+    n = _checks.whole_number("n_features", n_features)
+    law = law if isinstance(law, Law) else law_of(law)
+    weights = _checks.real_array("importance", _importances(importance, n))
+    return SparseFeatures(n, _checks.real_array("probability", _probabilities(probability, n)), law, weights)
 
 
 def law_of(word: str) -> Law:
@@ -89,8 +90,10 @@ def hyphenated(kind: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", kind).lower()
 
 
-def _probabilities(word: float | str, n_features: int) -> float | FloatArray:
-    match _split(word):
+def _probabilities(word: npt.ArrayLike, n_features: int) -> npt.ArrayLike:
+    if not isinstance(word, str):
+        return word
+    match word.split(":"):
         case [only]:
             return _number("probability", word, only)
         case ["zipf", mean, exponent]:
@@ -98,8 +101,10 @@ def _probabilities(word: float | str, n_features: int) -> float | FloatArray:
     raise ValueError(f"`probability` must be {PROBABILITY}, got {_checks.shown(word)}")
 
 
-def _importances(word: float | str, n_features: int) -> float | FloatArray:
-    match _split(word):
+def _importances(word: npt.ArrayLike, n_features: int) -> npt.ArrayLike:
+    if not isinstance(word, str):
+        return word
+    match word.split(":"):
         case [only]:
             return _number("importance", word, only)
         case ["decay", factor]:
@@ -124,11 +129,7 @@ def _zipf(mean: float, exponent: float, n_features: int) -> float | FloatArray:
     return np.where(np.arange(n_features) < k, 1.0, np.minimum(scales[k] * weights, 1.0))
 
 
-def _split(word: float | str) -> list[str]:
-    return word.split(":") if isinstance(word, str) else [repr(word)]
-
-
-def _number(name: str, word: float | str, part: str, *, non_negative: bool = False) -> float:
+def _number(name: str, word: str, part: str, *, non_negative: bool = False) -> float:
     """Returns a number that stands in a word; raises ValueError, showing all of it, for what is none."""
     try:
         number = float(part)
