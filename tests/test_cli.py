@@ -190,6 +190,13 @@ class TestOutput:
 
 # Of each quantity, by its name before the comma: a command line, and its columns as functions of the axes' columns.
 THEORY = {
+    "optimum, noise": (
+        "--ratio 0.1 0.4 --probability 0.05 0.2 --hidden-noise 0 0.5",
+        lambda c: {
+            "loss": theory.symmetric_optimum(c["ratio"], c["p"], hidden_noise=c["hidden noise ω"]).loss,
+            "linear loss": theory.linear_loss(c["ratio"], c["p"], hidden_noise=c["hidden noise ω"]),
+        },
+    ),
     "optimum": (
         "--ratio 0.1 0.4 --probability 0.05 0.2",
         lambda c: {
@@ -807,3 +814,45 @@ class TestFeatures:
         code, _, err = run(capsys, "decode", "--model", str(tmp_path / "run"), "--law", "exponential")
         assert code == 2
         assert "--law and --importance must come with --probability" in err
+
+
+class TestActivations:
+    @pytest.mark.parametrize(("word", "kind"), [("relu", "relu"), ("topk:2", "topk"), ("jumprelu:0.2", "jumprelu")])
+    def test_any_is_trained_and_saved(self, capsys, tmp_path, word, kind):
+        words = (*TestFeatures.QUICK, "--probability", "0.1", "--activation", word, "--out", str(tmp_path / "run"))
+        assert run(capsys, "train", *words)[0] == 0
+        assert load(tmp_path / "run").activation.kind == kind
+
+    @pytest.mark.parametrize(
+        ("word", "message"),
+        [
+            ("topk:2.5", "`k` must be a whole number in [1, 16], got 2.5"),
+            ("relu:1", "`setting` must be left out for relu, got 1"),
+            ("jumprelu:x", "`activation` must be a name, and a number after a colon, got jumprelu:x"),
+            ("softplus", "`activation` must be none, relu, topk, batchtopk, jumprelu, gated or trec, got 'softplus'"),
+        ],
+    )
+    def test_what_is_none_is_refused(self, capsys, tmp_path, word, message):
+        words = (*TestFeatures.QUICK, "--probability", "0.1", "--activation", word, "--out", str(tmp_path / "run"))
+        code, _, err = run(capsys, "train", *words)
+        assert code == 2
+        assert message in err
+        assert not (tmp_path / "run").exists()
+
+    def test_a_rug_allows_for_hidden_noise(self, capsys):
+        words = [
+            "--n-features",
+            "64",
+            "--ratio",
+            "0.25",
+            "--probability",
+            "0.1",
+            "--n-held-out",
+            "100",
+            "--hidden-noise",
+            "0.5",
+        ]
+        code, out, _ = run(capsys, "rug", *words)
+        assert code == 0
+        assert f"{theory.symmetric_optimum(0.25, 0.1, hidden_noise=0.5).loss:.7g}" in out
+        assert run(capsys, "rug", *words, "--fit", "paper")[0] == 2

@@ -77,6 +77,8 @@ _BY_NAME: dict[str, Any] = {
     "n_hidden": st.sampled_from(["1", "2", "2", "3", "4", "8"]),
     "ratio": values.SHARES,
     "probability": st.one_of(values.SHARES, values.SHARES, st.sampled_from(["zipf:0.2:1", "zipf:1:0", "p.npy"])),
+    "activation": st.sampled_from(["relu", "relu", "topk:2", "jumprelu", "gated:0.2", "none", "trec:x"]),
+    "hidden_noise": values.POSITIVE,
     "law": st.sampled_from(["uniform", "half-normal", "exponential:2", "beta:0.5:3", "constant", "empirical:1:2"]),
     "ramp": values.SHARES,
     "noise": values.POSITIVE,

@@ -24,6 +24,7 @@ from superposition.cli.tables import (
 if TYPE_CHECKING:
     import torch
 
+    from superposition.models import Activation
     from superposition.training import Run, TrainingConfig
 
 # Of more dimensions than these the eigenvalues take minutes.
@@ -53,6 +54,9 @@ class Train(Sized):
     hidden_noise: float = 0.0
     """Standard deviation of noise on every hidden unit, in training and in the held-out loss, over the root mean square
     of theirs without it."""
+    activation: Annotated[str, tyro.conf.arg(metavar="NAME[:SETTING]")] = "relu"
+    """relu; topk:K, batchtopk:K; jumprelu, gated or trec, with :BANDWIDTH of the rectangle in the place of the jump's
+    derivative; none; or one of your own."""
     precision: Literal["float32", "bfloat16"] | None = None
     """bfloat16 rounds the factors of dense products: several times faster where there are units for it; the protocol's
     own, float32, if not given."""
@@ -69,7 +73,7 @@ class Train(Sized):
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
         sp._checks.whole_number("n_held_out", self.n_held_out)
-        wanted = sp._devices.device_of(self.device)
+        wanted, _ = sp._devices.device_of(self.device), self._activation()
         features = self.features()
         cost = costs.of_training(self.n_features, self.width(), features.density, config, self.n_held_out)
         cost.refuse(force=self.force, device=self.device)
@@ -79,6 +83,17 @@ class Train(Sized):
             sp.theory.symmetric_optimum(ratio, features.probability, features.law, hidden_noise=noise)
         with sp.training.ranks.launched(wanted) as device:
             return self._train(config, device, speaks=sp.training.ranks.Ranks.current(device).is_first)
+
+    def _activation(self) -> "Activation":
+        """Returns the activation that the option names; raises ValueError if there is none."""
+        name, _, setting = self.activation.partition(":")
+        try:
+            value = float(setting) if setting else None
+        except ValueError:
+            raise ValueError(
+                f"`activation` must be a name, and a number after a colon, got {self.activation}"
+            ) from None
+        return sp.models.activation_named(name, value, n_features=self.n_features)
 
     def _given(self, *names: str) -> dict[str, Any]:
         """Returns the options that were given: what a protocol has of its own holds but for these."""
@@ -94,6 +109,7 @@ class Train(Sized):
                 width,
                 seed=self.seed,
                 initialization=sp.training.config.INITIALIZATION[protocol],
+                activation=self._activation(),
                 hidden_noise=self.hidden_noise,
             ).to(device)
             seed, n_held_out = self.seed, self.n_held_out
@@ -123,6 +139,8 @@ class Rug(Sized):
     """Folder for config.json and model.safetensors; nothing is saved without it."""
     fit: Literal["closed-form", "paper"] = "closed-form"
     """closed-form: the mean-field optimum; paper: Adam on fresh batches, the best of five row sets."""
+    hidden_noise: float = 0.0
+    """As for `superposition train`; with the closed form, which allows for it."""
     n_held_out: Annotated[int, tyro.conf.arg(metavar="N")] = 20_000
     """Samples of the held-out loss, ≥ 1."""
 
@@ -134,13 +152,16 @@ class Rug(Sized):
         if self.out is not None:
             sp._files.vacant(self.out, sp.models.storage.CONFIG, sp.models.storage.UNFINISHED)
         if self.fit == "closed-form":
-            rug = sp.PersianRug.fit(features, n_hidden, seed=self.seed)
+            rug = sp.PersianRug.fit(features, n_hidden, seed=self.seed, hidden_noise=self.hidden_noise)
+        elif self.hidden_noise:
+            raise ValueError("--hidden-noise must come with --fit closed-form, which allows for it")
         else:
             with sp._progress.Display() as display:
                 rug = sp.fit_rug(features, n_hidden, seed=self.seed, report=display.task("stochastic fits")).rug
         loss = sp.held_out_loss(rug, features, n_samples=self.n_held_out, seed=self.seed + 1)
         ratio = n_hidden / self.n_features
-        best = sp.theory.symmetric_optimum(ratio, features.probability, features.law)
+        noise = self.hidden_noise
+        best = sp.theory.symmetric_optimum(ratio, features.probability, features.law, hidden_noise=noise)
         bias = float(rug.bias + rug.scale * rug.interference_mean(features))
         table = new_table(
             "",
@@ -151,7 +172,9 @@ class Rug(Sized):
         table.add_row("held-out loss", str(loss), f"{best.loss:.7g}")
         table.add_row("scale a", f"{float(rug.scale):.5f}", f"{best.scale:.5f}")
         table.add_row("bias b, mean of ν absorbed", f"{bias:.5f}", f"{best.bias:.5f}")
-        table.add_row("linear optimum", "", f"{sp.theory.weighted_linear_loss(features, n_hidden):.7g}")
+        table.add_row(
+            "linear optimum", "", f"{sp.theory.weighted_linear_loss(features, n_hidden, hidden_noise=noise):.7g}"
+        )
         show(table)
         if self.out is not None:
             say(f"saved in {sp.save(rug, self.out, features=features)}")

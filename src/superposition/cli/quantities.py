@@ -24,6 +24,7 @@ AXES = {
     "bias": ("bias b", "bias b (feature units)"),
     "z": ("z", "observation z (feature units)"),
     "importance": ("importance", "importance"),
+    "hidden_noise": ("hidden noise ω", "hidden noise ω (relative)"),
     "n_features": ("n_features", "n_features"),
     "n_hidden": ("n_hidden", "n_hidden"),
 }
@@ -79,14 +80,14 @@ class Quantity:
         return dict(self.drawn or {LOSS: tuple(name for name in columns if name.endswith("loss"))})
 
 
-def _optimum(ratio: Any, probability: Any, law: "Law") -> Columns:
-    best = sp.theory.symmetric_optimum(ratio, probability, law)
+def _optimum(ratio: Any, probability: Any, law: "Law", hidden_noise: Any = 0.0) -> Columns:
+    best = sp.theory.symmetric_optimum(ratio, probability, law, hidden_noise=hidden_noise)
     return {
         "loss": best.loss,
         "scale a": best.scale,
         "bias b": best.bias,
         "noise σ": best.noise_std,
-        "linear loss": sp.theory.linear_loss(ratio, probability, law),
+        "linear loss": sp.theory.linear_loss(ratio, probability, law, hidden_noise=hidden_noise),
     }
 
 

@@ -53,6 +53,8 @@ class Theory(Costly):
     """Observations of a feature in noise."""
     importance: Numbers = ()
     """Importances ≥ 0, one for all classes or one a class."""
+    hidden_noise: Numbers = ()
+    """Standard deviations ω ≥ 0 of noise on every hidden unit, over the root mean square of theirs without it."""
     n_features: Counts = ()
     """Numbers of features, ≥ 1; for allocate, one multiple of the number of classes."""
     n_hidden: Counts = ()
