@@ -25,7 +25,7 @@ def failing(monkeypatch, capsys):
         def fail():
             raise error
 
-        monkeypatch.setattr(program, "_parse", lambda _: SimpleNamespace(run=fail))
+        monkeypatch.setattr(program, "_parse", lambda _: SimpleNamespace(imports=(), run=fail))
         code = main([])
         captured = capsys.readouterr()
         assert captured.out == ""
@@ -115,7 +115,7 @@ def test_an_error_into_which_ctrl_c_was_turned_is_an_interruption(monkeypatch, c
         except KeyboardInterrupt:
             raise RuntimeError("Query interrupted") from None
 
-    monkeypatch.setattr(program, "_parse", lambda _: SimpleNamespace(run=swallow))
+    monkeypatch.setattr(program, "_parse", lambda _: SimpleNamespace(imports=(), run=swallow))
     assert main([]) == 130
     assert capsys.readouterr().err == "superposition: interrupted\n"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -177,7 +177,7 @@ def run():
     exec(sys.argv[1])
 
 _interrupts._PATIENCE_SECONDS = float(sys.argv[2])
-program._parse = lambda _: SimpleNamespace(run=run)
+program._parse = lambda _: SimpleNamespace(imports=(), run=run)
 sys.argv[1:], busy = [], sys.argv[1:]
 sys.argv[1:] = busy
 sys.exit(cli.main())

@@ -167,9 +167,9 @@ class TestErrors:
         assert complete(store, *cells).missing == ()
 
     def test_of_one_row_are_not_those_of_its_batch(self, store, complete, monkeypatch):
-        from superposition.sweeps import symmetry
+        from superposition.sweeps import trained
 
-        measure, calls = symmetry.measure_symmetry, []
+        measure, calls = trained.measure_symmetry, []
 
         def fails_once(*arguments):
             calls.append(arguments)
@@ -177,7 +177,7 @@ class TestErrors:
                 raise OSError("no file")
             return measure(*arguments)
 
-        monkeypatch.setattr(symmetry, "measure_symmetry", fails_once)
+        monkeypatch.setattr(trained, "measure_symmetry", fails_once)
         cells = [dataclasses.replace(CELL, n_hidden=m) for m in (2, 4)]
         assert complete(store, *cells).missing == (cells[0],)
         assert complete(store, *cells).missing == ()
