@@ -40,7 +40,7 @@ TABLE = {
     "allocate": (
         _features(),
         {"features": SparseFeatures(4, 0.1), "n_hidden": 2},
-        {"features": JUNK, "n_hidden": JUNK, "hidden_noise": (*JUNK, *NOISES)},
+        {"features": JUNK, "n_hidden": JUNK},
         ("noise_std",),
     ),
     "amp_threshold": (
@@ -101,7 +101,7 @@ TABLE = {
     "weighted_linear_loss": (
         _features(),
         {"features": SparseFeatures(4, 0.1), "n_hidden": 2},
-        {"features": JUNK, "n_hidden": JUNK},
+        {"features": JUNK, "n_hidden": JUNK, "hidden_noise": (*JUNK, *NOISES)},
         (),
     ),
     "welch_bound": (

@@ -89,22 +89,24 @@ def train(
         raise ValueError(
             f"`batch_size` must be at least the number of processes, {ranks.size}, got {config.batch_size}"
         )
+    engine: Engine
+    about: Mapping[str, Any] = {}
+    if objective is None:
+        assert isinstance(model, Autoencoder)
+        engine = OneModel(model, features, config, seed, ranks)
+        about = {"hidden_noise": model.hidden_noise} if model.hidden_noise else {}
+    else:
+        engine = ByAutograd(model, features, config, objective, seed, ranks)
+        about = {"model": model.kind or type(model).__name__, **model.settings(), "objective": repr(objective)}
     with (
+        _released(engine),
         reporting(progress, f"training n={model.n_features} n_hidden={model.n_hidden}") as report,
-        _kept(folder if ranks.is_first else None, resume=resume) as kept,
     ):
-        engine: Engine
-        about: Mapping[str, Any] = {}
-        if objective is None:
-            assert isinstance(model, Autoencoder)
-            engine = OneModel(model, features, config, seed, ranks)
-            about = {"hidden_noise": model.hidden_noise} if model.hidden_noise else {}
-        else:
-            engine = ByAutograd(model, features, config, objective, seed, ranks)
-            about = {"model": model.kind or type(model).__name__, **model.settings(), "objective": repr(objective)}
-        (run,) = Loop([model], engine, features, config, seed, ranks, about).conclude(kept, report, n_held_out)
-        if kept:
-            storage.save_run(run, kept)
+        loop = Loop([model], engine, features, config, seed, ranks, about)
+        with _kept(folder if ranks.is_first else None, resume=resume) as kept:
+            (run,) = loop.conclude(kept, report, n_held_out)
+            if kept:
+                storage.save_run(run, kept)
     return run
 
 
@@ -185,12 +187,27 @@ def train_together(
         raise ValueError("`models` must hold at least one model, got none")
     for model in models:
         _check_start(model, features, config)
+    working = engine(models, features, config)
     with (
+        _released(working),
         reporting(progress, f"training {len(models)} {what} n={features.n_features}") as report,
-        _kept(checkpoints, resume=True) as kept,
     ):
-        loop = Loop(models, engine(models, features, config), features, config, seed, about=about)
-        return loop.conclude(kept, report, n_held_out)
+        loop = Loop(models, working, features, config, seed, about=about)
+        with _kept(checkpoints, resume=True) as kept:
+            return loop.conclude(kept, report, n_held_out)
+
+
+@contextlib.contextmanager
+def _released(engine: Engine) -> Iterator[None]:
+    """Leaves models as they came if their run is refused, for which the engine and the loop are made before a folder.
+
+    So a folder that is there has a checkpoint a moment later, and Ctrl-C finds one.
+    """
+    try:
+        yield
+    except BaseException:
+        engine.release()
+        raise
 
 
 @contextlib.contextmanager
