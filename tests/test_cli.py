@@ -732,6 +732,12 @@ def test_a_picture_of_the_theory_needs_no_torch(tmp_path):
     assert out.splitlines()[-1] == "[] True"
 
 
+def test_no_folder_is_made_to_go_back_through(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "theory", "--ratio", "0.5", "--probability", "0.1", "--grid", "a/../b.parquet")[0] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["b.parquet"]
+
+
 class TestFeatures:
     """The options of all commands that say what a model sees."""
 

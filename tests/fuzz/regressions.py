@@ -58,4 +58,6 @@ REGRESSIONS = (
     ),
     # No answer of ours: a file that is larger than memory.
     Case(("library:resume", "unfinished"), ("unfinished",), (("sparse", _CHECKPOINT, 1 << 32),)),
+    # Made a folder to go back through.
+    Case(("theory", "--ratio", "0.65", "--probability", "1", "--grid", "a/../b")),
 )

@@ -17,4 +17,8 @@ def home_expanded(path: str) -> Path:
         path.encode()
     except UnicodeEncodeError:
         raise ValueError(f"a path must be text in UTF-8, got {path}: choose another name") from None
-    return Path(os.path.expanduser(path))  # noqa: PTH111  (a Path has forgotten the ./ of ./~, and raises for no user)
+    found = Path(os.path.expanduser(path))  # noqa: PTH111  (a Path has forgotten the ./ of ./~, and raises for no user)
+    if ".." in found.parts and "\0" not in path and not found.parent.exists():
+        # Or a/../b would make a folder a, to go through.
+        found = Path(os.path.realpath(found.parent)) / found.name
+    return found
