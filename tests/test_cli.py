@@ -835,7 +835,7 @@ class TestActivations:
             ("topk:2.5", "`k` must be a whole number in [1, 16], got 2.5"),
             ("relu:1", "`setting` must be left out for relu, got 1"),
             ("jumprelu:x", "`activation` must be a name, and a number after a colon, got jumprelu:x"),
-            ("softplus", "`activation` must be none, relu, topk, batchtopk, jumprelu, gated or trec, got 'softplus'"),
+            ("softplus", "`activation` must be none, relu, topk, batchtopk, jumprelu, gated"),
         ],
     )
     def test_what_is_none_is_refused(self, capsys, tmp_path, word, message):
