@@ -231,5 +231,35 @@ class TestCtrlC:
             self.end(process)
 
 
+    def test_after_the_work(self):
+        """What libraries do when a process ends may take long, and is no longer the work."""
+        script = """
+import atexit, signal, sys, time
+from superposition import cli
+cli._run = lambda _: 0
+atexit.register(lambda: (print("busy", flush=True), time.sleep(60)))
+sys.argv = ["superposition"]
+sys.exit(cli.main())
+"""
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=-1, stderr=-1, text=True)
+        assert process.stdout.readline() == "busy\n"
+        process.send_signal(signal.SIGINT)
+        self.end(process)
+
+    def test_python_closes_nothing_where_ctrl_c_would_not_be_answered(self):
+        script = """
+import sys
+from superposition import cli
+class Slow:
+    def __del__(self): print("closed by Python")
+slow = Slow()
+cli._run = lambda _: print("done") or 0
+sys.argv = ["superposition"]
+sys.exit(cli.main())
+"""
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
 def test_every_exit_code_has_a_name():
     assert (cli.DONE, cli.FAILED, cli.BAD_INPUT, cli.INTERRUPTED) == (0, 1, 2, 130)

@@ -160,7 +160,7 @@ def _watch(signals: socket.socket, state: Interrupts) -> None:
         ready, _, _ = select.select([signals], [], [], _PATIENCE_SECONDS if pressed else None)
         if not ready:
             if not state.held:
-                _end_at_once()
+                end_at_once()
             continue
         numbers = signals.recv(64)
         if not numbers:
@@ -171,11 +171,11 @@ def _watch(signals: socket.socket, state: Interrupts) -> None:
             else:
                 pressed += number == signal.SIGINT
         if pressed > 1:
-            _end_at_once()
+            end_at_once()
 
 
-def _end_at_once() -> None:
-    """Ends the process without tidying up; whatever is on the disk is whole at any moment."""
+def end_at_once() -> None:
+    """Ends the process as interrupted, without tidying up; whatever is on the disk is whole at any moment."""
     with contextlib.suppress(Exception):
         sys.stdout.flush()
     with contextlib.suppress(Exception):

@@ -226,6 +226,8 @@ def _of_end(code: int | None, found: Round, log: Path) -> list[str]:
     """Returns what is wrong with how a call ended."""
     text = log.read_text(errors="replace") if log.exists() else ""
     last = found.kills[-1] if found.kills else ("", "", 0.0)
+    if found.fresh and code == -signal.SIGINT and not _had_begun(text):
+        return []
     expected = {0, 1}
     if last[0] == "driver":
         expected |= {"SIGKILL": {-9}, "SIGTERM": {-15, 143, 130}, "SIGINT": {130}}[last[1]]
@@ -237,6 +239,11 @@ def _of_end(code: int | None, found: Round, log: Path) -> list[str]:
     if "superposition: unexpected" in text:
         problems.append(f"unexpected after {last}: {text[text.index('superposition: unexpected') :][:200]}")
     return problems
+
+
+def _had_begun(text: str) -> bool:
+    """Whether a process that ended by Ctrl-C had come to the program, by what it said; before, Python answers."""
+    return bool(text) and (not text.startswith("Traceback") or "in main\n" in text)
 
 
 def _records(out: Path) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.torment.killing import _compared
+from tests.torment.killing import Round, _compared, _of_end
 from tests.torment.works import content
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +44,23 @@ def test_the_comparison_sees_losses_other_bits_and_litter(tmp_path):
         *("lost: weights.safetensors", "litter: .lock", "litter: .x.part", "other bits: done/record.json")
     ]
     assert "litter: work" in _compared(straight, content(killed), clean=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("", False),
+        ("Traceback (most recent call last):\n  File runpy.py, in _run\nKeyboardInterrupt\n", False),
+        ("Traceback (most recent call last):\n  File __init__.py, in main\nKeyboardInterrupt\n", True),
+        ("9 of 9 cells are in out\n", True),
+    ],
+)
+def test_only_before_the_program_has_begun_may_python_answer_ctrl_c(tmp_path, text, is_found):
+    (tmp_path / "log").write_text(text)
+    kills = [("driver", "SIGINT", 0.02)]
+    for fresh in (True, False):
+        found = _of_end(-2, Round("sweep", fresh=fresh, kills=kills), tmp_path / "log")
+        assert bool(found) == (is_found or not fresh)
 
 
 def test_the_comparison_knows_the_one_exception():

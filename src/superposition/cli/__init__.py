@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from superposition._interrupts import Interrupts, answered_interrupts
+from superposition._interrupts import Interrupts, answered_interrupts, end_at_once
 from superposition._text import complain, settled_streams
 from superposition.cli.exit_codes import BAD_INPUT, DONE, FAILED, INTERRUPTED
 
@@ -27,9 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those of this process if not given.
     """
     code = _main(arguments)
-    if arguments is None and code == INTERRUPTED:
-        # Python ends itself by SIGINT where it has once seen a KeyboardInterrupt leave code that was given as text, as
-        # that of dataclasses is, whoever caught it then.
+    if arguments is None:
+        # Python takes half a second to close what torch loaded, in which Ctrl-C would not be answered, and ends itself
+        # by SIGINT where it has once seen a KeyboardInterrupt leave code that was given as text, as that of dataclasses
+        # is, whoever caught it then.
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
@@ -39,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str] | None) -> int:
-    # When the program has ended, Ctrl-C may end the process, and not show where Python was in closing.
-    then = signal.SIG_DFL if arguments is None else signal.default_int_handler
+    then = signal.default_int_handler if arguments is not None else lambda *_: end_at_once()
     try:
         with answered_interrupts(then) as interrupts, settled_streams():
             try:
