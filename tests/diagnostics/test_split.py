@@ -272,7 +272,7 @@ def test_seeds_global_state_and_what_is_at_hand():
         (lambda: loss_split(Autoencoder(6, 2), FEATURES, n_samples=2, seed=-1), "`seed` must be"),
         (
             lambda: loss_split(Autoencoder(6, 2, activation=TopK(1)), FEATURES),
-            "`model` must have a ReLU or no activation, and no hidden noise, got topk",
+            "`model` must have a ReLU or no activation, got topk",
         ),
         (
             lambda: loss_split(

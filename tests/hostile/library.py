@@ -10,7 +10,7 @@ import torch
 
 import superposition as sp
 from superposition import compression, decoders, diagnostics, models, training
-from superposition.features import register_law
+from superposition.features import JoinedFeatures, register_law
 from superposition.features.exactly_sparse import sparse_vectors
 from superposition.models.encoders import DenseEncoder
 from superposition.models.frames import projection_root
@@ -32,6 +32,8 @@ STRANGE = (
     sp.SparseFeatures(8, 0.1, importance=1e300),
     sp.SparseFeatures(8, np.array([0.1] * 7 + [1.0])),
     models.HiddenActivations(torch.eye(8), sp.SparseFeatures(8, 0.1)),
+    JoinedFeatures(sp.SparseFeatures(4, 0.1), sp.SparseFeatures(4, 1e-300, sp.Constant(1e30), importance=1e200)),
+    JoinedFeatures(models.HiddenActivations(torch.eye(4), sp.SparseFeatures(4, 0.1)), sp.SparseFeatures(4, 1.0)),
 )
 DECODERS = (
     *(

@@ -22,7 +22,7 @@ from superposition import (
     train_many,
 )
 from superposition._random import torch_generator
-from superposition.diagnostics import can_split_loss, loss_split
+from superposition.diagnostics import loss_split
 from superposition.models import HiddenActivations, Model, ReLU, TRec
 from superposition.training.engine import ByAutograd
 from superposition.training.objective import Reconstruction
@@ -335,8 +335,40 @@ def test_noise_that_is_none_is_refused(noise):
             make()
 
 
-def test_a_loss_that_is_noisy_is_not_split():
-    model, features = Autoencoder(8, 4, hidden_noise=0.25), SparseFeatures(8, 0.2)
-    assert not can_split_loss(model)
-    with pytest.raises(ValueError, match=r"no hidden noise, got relu and hidden noise 0\.25"):
-        loss_split(model, features)
+@pytest.mark.parametrize("make", [Autoencoder, lambda n, m, **more: PersianRug.draw(n, m, **more)], ids=["free", "rug"])
+def test_naive_twin_of_the_noise_at_the_outputs(make):
+    model, features = make(16, 8, hidden_noise=0.7), SparseFeatures(16, np.linspace(0.1, 0.5, 16))
+    W_enc, W_dec = (
+        each.detach().double().numpy().T for each in (model.encode(torch.eye(16)), model.read_out(torch.eye(8)))
+    )
+    per_unit = 0.7**2 * np.mean([sum(W_enc[k] ** 2 * features.variance) for k in range(8)])
+    expected = [np.sqrt(per_unit * sum(row**2)) for row in W_dec]
+    assert_within(model.output_noise(features), expected, gamma(40, np.float32) * np.array(expected))
+    assert not make(16, 8).output_noise(features).any()
+
+
+def test_simulation_a_split_knows_the_noise():
+    """Parts add up to the held-out loss, and for a large rug the Gaussian model is the mean field of theory."""
+    features = SparseFeatures(1024, 0.1)
+    rug = PersianRug.fit(features, 256, hidden_noise=0.7)
+    found, loss = loss_split(rug, features, n_samples=4000), held_out_loss(rug, features, n_samples=4000)
+    assert abs(found.loss.value - loss.value) < Z_BOUND * np.hypot(found.loss.standard_error, loss.standard_error)
+    expected = theory.symmetric_optimum(0.25, 0.1, hidden_noise=0.7).loss
+    assert found.gaussian == pytest.approx(expected, rel=1e-5)  # of weights in float32
+    plain = loss_split(PersianRug.fit(features, 256), features, n_samples=2)
+    assert found.gaussian > 1.1 * plain.gaussian
+    # Noise is no bias: with scale and bias as they are the mean of an output that is on hardly moves.
+    assert found.off_variance.value > plain.gaussian_off
+
+
+def test_naive_twin_of_the_variance_that_noise_adds():
+    """Of a linear model the loss is bias and variance in closed form: Σ_k W_dec² τ² more than without noise."""
+    features = SparseFeatures(6, 0.3)
+    model = LinearAutoencoder(torch.eye(3, 6), torch.eye(6, 3), torch.zeros(6), hidden_noise=0.8)
+    found = loss_split(model, features, n_samples=40_000)
+    without = LinearAutoencoder(torch.eye(3, 6), torch.eye(6, 3), torch.zeros(6))
+    more = 0.8**2 * float(features.variance) / 2  # of three outputs in six
+    assert found.gaussian - loss_split(without, features, n_samples=2).gaussian == pytest.approx(more, rel=1e-6)
+    assert abs(found.off_variance.z_score(0.7 * more)) < Z_BOUND
+    assert abs(found.on_variance.z_score(0.3 * more)) < Z_BOUND
+    assert Z_BOUND * found.on_variance.standard_error < 0.3 * more

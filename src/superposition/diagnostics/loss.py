@@ -7,7 +7,7 @@ from torch import Tensor
 from superposition import _checks, _tensors
 from superposition._random import torch_generator
 from superposition.estimate import Estimate
-from superposition.features import Features, SparseFeatures
+from superposition.features import Features, sparse_parts
 from superposition.models import Model, Reconstructor
 
 _CHUNK_ENTRIES = 1 << 22
@@ -54,10 +54,10 @@ def importance_in(features: Features, dtype: torch.dtype, device: torch.device) 
     return _tensors.finite(f"importance, in {dtype},", weights)
 
 
-def check_sparse(model: Model, features: SparseFeatures) -> None:
-    """Raises ValueError unless a model with a bottleneck takes as many sparse features as there are."""
+def check_sparse(model: Model, features: Features) -> None:
+    """Raises ValueError unless a model with a bottleneck takes as many sparse features as there are, perhaps joined."""
     _checks.instance("model", model, Model, "a model with a bottleneck")
-    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+    sparse_parts(features)
     check_same_width(model, features)
 
 

@@ -10,7 +10,7 @@ from superposition import _checks
 from superposition._checks import FloatArray
 from superposition.diagnostics.loss import check_sparse
 from superposition.diagnostics.permutation_symmetry import DEAD_BELOW, off_diagonal_blocks
-from superposition.features import Law, SparseFeatures
+from superposition.features import Features, Law, SparseFeatures, sparse_parts
 from superposition.models import Model
 
 # One feature dominates another's interference from this share of its variance on; two that dominate each other are
@@ -100,7 +100,7 @@ class Interference:
         return float((self.paired & (np.abs(self.dominant_ratio + 1) <= PAIR_TOLERANCE)).mean())
 
 
-def interference(model: Model, features: SparseFeatures) -> Interference:
+def interference(model: Model, features: Features) -> Interference:
     """Cumulants of every feature's interference, skewness of W and antipodal pairs (exact, no sampling).
 
     The x_j are independent, so that cumulants add: κ_k(ν_i) = Σ_{j≠i} (W_ij/W_ii)^k κ_k(x_j). W is formed a block
@@ -108,7 +108,7 @@ def interference(model: Model, features: SparseFeatures) -> Interference:
 
     Args:
         model: Any model.
-        features: What it is measured on, any law; probabilities may be one per feature.
+        features: What it is measured on: sparse features, or several joined.
 
     Raises:
         ValueError: Sizes do not match, or a weight is not finite.
@@ -135,14 +135,19 @@ def interference(model: Model, features: SparseFeatures) -> Interference:
     return walked.result(model, features)
 
 
-def cumulants(features: SparseFeatures) -> Float[np.ndarray, "4 n_features"]:
+def cumulants(features: Features) -> Float[np.ndarray, "4 n_features"]:
     """First four cumulants of x_i = c_i u_i, of order 1 to 4 along the first axis; order k in feature units to the k.
 
     With m = E u, q = 1 − p and central moments v_k of u, E(x − E x)² = p v₂ + pq m², E(x − E x)³ =
     p v₃ + 3pq m v₂ + pq(q − p) m³ and E(x − E x)⁴ = p v₄ + 4pq m v₃ + 6pq² m² v₂ + pq(q³ + p³) m⁴: sums in which
     nothing is lost for narrow laws, at p → 0 or at p → 1.
     """
-    law = _checks.instance("features", features, SparseFeatures, "a SparseFeatures").law
+    return np.hstack([_cumulants(part) for part in sparse_parts(features)])
+
+
+def _cumulants(features: SparseFeatures) -> Float[np.ndarray, "4 n_features"]:
+    """Returns the cumulants of features of one law."""
+    law = features.law
     # Of float64: the fourth power of a value is one of its numbers, and no difference of those is lost.
     _checks.in_interval("law's root mean square", np.sqrt(law.second_moment), *_UNITS, hint="use another unit")
     p = features.per_feature(features.probability)
@@ -186,7 +191,7 @@ class _Walk:
     heaviest: FloatArray
 
     @classmethod
-    def over(cls, model: Model, features: SparseFeatures, *, n_rows: int) -> "_Walk":
+    def over(cls, model: Model, features: Features, *, n_rows: int) -> "_Walk":
         n = features.n_features
         kappa = cumulants(features)
         walk = cls(
@@ -233,7 +238,7 @@ class _Walk:
         self.central[2, here] = np.einsum("ij,ij->i", squares, block) / others
         self.central[3, here] = np.einsum("ij,ij->i", squares, squares) / others
 
-    def result(self, model: Model, features: SparseFeatures) -> Interference:
+    def result(self, model: Model, features: Features) -> Interference:
         """Returns the statistics, a single row's for every feature."""
         n = features.n_features
         bias = _checks.finite("b_dec", model.bias_vector().detach().cpu().double().numpy())

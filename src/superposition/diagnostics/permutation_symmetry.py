@@ -11,7 +11,7 @@ from torch import Tensor
 from superposition import _checks, _tensors
 from superposition._checks import FloatArray
 from superposition.diagnostics.loss import check_sparse
-from superposition.features import SparseFeatures
+from superposition.features import Features, SparseFeatures, sparse_parts
 from superposition.models import Model
 from superposition.theory import minimal_noise_variance, symmetric_optimum
 
@@ -88,7 +88,7 @@ class PredictedSymmetry:
     noise_variance: float
 
 
-def symmetry(model: Model, features: SparseFeatures) -> Symmetry:
+def symmetry(model: Model, features: Features) -> Symmetry:
     """Symmetry statistics of a trained or constructed model (exact, no sampling).
 
     W is formed a block of rows at a time: memory stays in tens of megabytes at any size.
@@ -108,10 +108,11 @@ def symmetry(model: Model, features: SparseFeatures) -> Symmetry:
 
 
 def symmetry_of_weights(
-    W: Float[Tensor, "n_features n_features"], b_dec: Float[Tensor, " n_features"], features: SparseFeatures
+    W: Float[Tensor, "n_features n_features"], b_dec: Float[Tensor, " n_features"], features: Features
 ) -> Symmetry:
     """Symmetry statistics of a bare W = W_dec W_enc and bias; see `symmetry`."""
-    n = _checks.instance("features", features, SparseFeatures, "a SparseFeatures").n_features
+    sparse_parts(features)
+    n = features.n_features
     _tensors.real("W", W, n, n)
     _tensors.real("b_dec", b_dec, n)
     return _statistics(lambda start, stop: W[start:stop], b_dec, features, n_rows=features.n_features)
@@ -134,9 +135,7 @@ def predicted_symmetry(features: SparseFeatures, n_hidden: int, *, hidden_noise:
     return PredictedSymmetry(best.scale, best.bias, interference)
 
 
-def _statistics(
-    rows: Callable[[int, int], Tensor], b_dec: Tensor, features: SparseFeatures, *, n_rows: int
-) -> Symmetry:
+def _statistics(rows: Callable[[int, int], Tensor], b_dec: Tensor, features: Features, *, n_rows: int) -> Symmetry:
     n = n_rows  # all of them, or one that stands for all
     mean, variance = features.per_feature(features.mean), features.per_feature(features.variance)
     diagonal, noise_mean, noise_variance, cubes = (np.empty(n) for _ in range(4))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from superposition._random import torch_generator
 from superposition.diagnostics.loss import check_sparse, placement
 from superposition.diagnostics.noise import Interference, interference as measured
 from superposition.estimate import Estimate
-from superposition.features import Law, SparseFeatures
+from superposition.features import Features, Law, sparse_parts
 from superposition.models import Model, NoActivation, ReLU
 from superposition.theory import relu_loss
 from superposition.theory.rectified import Rectified
@@ -39,7 +40,7 @@ class LossSplit:
     """Parts of L = n⁻¹ Σ_i M_i E (x̂_i − x_i)², all in squared feature units and weighted alike, so that they add up.
 
     A feature is off where c_i = 0 and on where c_i = 1; x̂_i = f(W_ii x_i + s_i) with s_i = Σ_{j≠i} W_ij x_j + b_i
-    independent of (c_i, u_i), and f the ReLU (or the identity for a linear model).
+    independent of (c_i, u_i), and f the ReLU (or the identity for a linear model). Hidden noise is part of s_i.
 
     Attributes:
         loss: L = off + on.
@@ -50,7 +51,7 @@ class LossSplit:
         on_bias: n⁻¹ Σ M_i p_i E_u (E[f(W_ii u + s_i) | u] − u)², the error of the mean output at given u.
         on_variance: n⁻¹ Σ M_i p_i E_u Var[f(W_ii u + s_i) | u] = on − on_bias.
         gaussian: L with every s_i a Gaussian of its own mean and variance: the mean of theory.relu_loss(W_ii,
-            b_i + W_ii E ν_i, √Var ν_i, p_i), exact.
+            E s_i, √Var s_i/W_ii, p_i), exact.
         gaussian_off: Its part `off`.
         gaussian_on: Its part `on`.
         on_share: Share of the samples with feature i active in which its output is above 0, shape (n_features,);
@@ -93,7 +94,7 @@ class LossSplit:
 @torch.no_grad()
 def loss_split(
     model: Model,
-    features: SparseFeatures,
+    features: Features,
     *,
     n_samples: int = 100_000,
     seed: int = 1,
@@ -106,9 +107,8 @@ def loss_split(
     from a finite number of samples or from bins of u.
 
     Args:
-        model: Any model of a ReLU or of no activation, without hidden noise; evaluated on its own device and in its own
-            precision.
-        features: What it is measured on, any law; probability and importance may be one per feature.
+        model: Any model of a ReLU or of no activation; evaluated on its own device and in its own precision.
+        features: What it is measured on: sparse features, or several joined.
         n_samples: Number of samples, even and ≥ 2. Memory does not grow with it.
         seed: Seed of the samples; those of `held_out_loss` with the same seed are others.
         interference: From `interference(model, features)`, if it is at hand; it is what takes long for large models.
@@ -126,11 +126,8 @@ def loss_split(
         raise ValueError(f"`n_samples` must be even, got {n_samples}: samples are compared in pairs")
     check_sparse(model, features)
     if not can_split_loss(model):
-        got = f"{model.activation.kind} and hidden noise {model.hidden_noise:g}"
-        raise ValueError(
-            f"`model` must have a ReLU or no activation, and no hidden noise, got {got}: what is Gaussian is not known "
-            "of it"
-        )
+        got = model.activation.kind
+        raise ValueError(f"`model` must have a ReLU or no activation, got {got}: what is Gaussian is not known of it")
     if interference is None:
         interference = measured(model, features)
     elif _checks.instance("interference", interference, Interference, "an Interference").n_features != (
@@ -139,9 +136,10 @@ def loss_split(
         raise ValueError(
             f"`interference` must be of the same {features.n_features} features, got {interference.n_features}"
         )
-    off, on = _gaussian_losses(interference, features, rectified=isinstance(model.activation, ReLU))
+    std = np.hypot(interference.output_std, model.output_noise(features).double().cpu().numpy())
+    off, on = _gaussian_losses(interference, std, features, rectified=isinstance(model.activation, ReLU))
     weights = features.per_feature(features.importance) / features.n_features
-    p = features.per_feature(features.probability)
+    p = np.concatenate([part.per_feature(part.probability) for part in sparse_parts(features)])
     gaussian_off, gaussian_on = float(weights @ ((1 - p) * off)), float(weights @ (p * on))
     sums = _Sums.over(model, features, interference.diagonal, weights, n_samples, seed)
     estimates = {
@@ -179,7 +177,7 @@ class _Sums:
     def over(
         cls,
         model: Model,
-        features: SparseFeatures,
+        features: Features,
         diagonal: FloatArray,
         weights: FloatArray,
         n_samples: int,
@@ -198,6 +196,9 @@ class _Sums:
             active = torch.zeros(x.numel(), dtype=torch.bool, device=device)
             active = active.index_fill_(0, batch.positions, True).view(x.shape)
             y = model.pre_activations(x)
+            generator = torch_generator(seed, "loss split noise", index, device=device)
+            if (noise := model.drawn_noise(len(x), features, generator)) is not None:
+                y = y + model.read_out(noise)
             alone = own * x
             # The noise s of the other sample of the pair, with the same x_i.
             other = (y - alone).roll(len(x) // 2, 0).add_(alone)
@@ -219,9 +220,8 @@ class _Sums:
 
 
 def can_split_loss(model: Model) -> bool:
-    """Whether `loss_split` knows a model: of a ReLU or no activation, and without hidden noise."""
-    _checks.instance("model", model, Model, "a model")
-    return isinstance(model.activation, (ReLU, NoActivation)) and model.hidden_noise == 0
+    """Whether `loss_split` knows a model: of a ReLU or no activation."""
+    return isinstance(_checks.instance("model", model, Model, "a model").activation, (ReLU, NoActivation))
 
 
 def _over_pairs(values: Tensor) -> Tensor:
@@ -231,20 +231,30 @@ def _over_pairs(values: Tensor) -> Tensor:
 
 
 def _gaussian_losses(
-    found: Interference, features: SparseFeatures, *, rectified: bool
+    found: Interference, std: FloatArray, features: Features, *, rectified: bool
 ) -> tuple[FloatArray, FloatArray]:
-    """Returns E f(s_i)² and E (f(W_ii u + s_i) − u)² at Gaussian s_i, each of shape (n_features,)."""
-    scale, bias, std, law = found.diagonal, found.effective_bias, found.output_std, features.law
+    """Returns E f(s_i)² and E (f(W_ii u + s_i) − u)² at Gaussian s_i of given std, each of shape (n_features,)."""
+    scale, bias = found.diagonal, found.effective_bias
+    on, start = np.empty(features.n_features), 0
+    for part in sparse_parts(features):
+        here = slice(start, start := start + part.n_features)
+        on[here] = _losses_on(scale[here], bias[here], std[here], found.live[here], part.law, rectified=rectified)
+    return Rectified.of(bias, std).second if rectified else bias**2 + std**2, on
+
+
+def _losses_on(
+    scale: FloatArray, bias: FloatArray, std: FloatArray, live: npt.NDArray[np.bool_], law: Law, *, rectified: bool
+) -> FloatArray:
+    """Returns E (f(scale·u + bias + std·g) − u)² of features of one law."""
     if not rectified:
-        missed = (bias - (1 - scale) * law.mean) ** 2 + (1 - scale) ** 2 * law.variance
-        return bias**2 + std**2, missed + std**2
-    on = np.empty(features.n_features)
-    plain = found.live & (scale > 0)
+        return np.asarray((bias - (1 - scale) * law.mean) ** 2 + (1 - scale) ** 2 * law.variance + std**2)
+    on = np.empty(scale.size)
+    plain = live & (scale > 0)
     if plain.any():
-        on[plain] = relu_loss(scale[plain], bias[plain], np.sqrt(found.variance[plain]), 1.0, law)
+        on[plain] = relu_loss(scale[plain], bias[plain], std[plain] / scale[plain], 1.0, law)
     for i in np.flatnonzero(~plain):
         on[i] = _loss_on_without_scale(scale[i], bias[i], std[i], law)
-    return Rectified.of(bias, std).second, on
+    return on
 
 
 def _loss_on_without_scale(scale: float, bias: float, std: float, law: Law) -> float:

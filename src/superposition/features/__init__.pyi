@@ -1,6 +1,7 @@
-from . import sampling as sampling, smoothing as smoothing, source as source
+from . import kinds as kinds, sampling as sampling, smoothing as smoothing, source as source
 from .base import Features as Features
 from .exactly_sparse import sparse_vectors as sparse_vectors
+from .joined import JoinedFeatures as JoinedFeatures, sparse_parts as sparse_parts
 from .kinds import register_features as register_features
 from .laws.base import Law as Law
 from .laws.beta import Beta as Beta

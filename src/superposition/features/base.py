@@ -48,6 +48,16 @@ class Features(abc.ABC):
         return None
 
     @property
+    def parts(self) -> "tuple[Features, ...]":
+        """Features that are independent of each other and together these: more than one where they were joined."""
+        return (self,)
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the features are independent and alike, as far as is known: one law, probability and importance."""
+        return False
+
+    @property
     def density(self) -> float:
         """Mean share of entries of a sample that are not 0, which bounds the learning rate; 1 if nothing is known."""
         return 1.0
@@ -86,6 +96,12 @@ class Features(abc.ABC):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Returns the features that `to_config` described; raises ValueError on anything else."""
         return cls(**config)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.to_config() == other.to_config()
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.n_features))
 
     def per_feature(self, value: npt.ArrayLike) -> FloatArray:
         """Returns a scalar or per-feature value as an array of shape (n_features,); raises ValueError for others."""

@@ -5,9 +5,10 @@ from typing import Any
 from superposition import _checks
 from superposition._kinds import Kinds
 from superposition.features.base import Features
+from superposition.features.joined import JoinedFeatures
 from superposition.features.sparse import SparseFeatures
 
-_KINDS: Kinds[type[Features]] = Kinds("features", Features, SparseFeatures)
+_KINDS: Kinds[type[Features]] = Kinds("features", Features, SparseFeatures, JoinedFeatures)
 
 
 def register_features(kind: type[Features]) -> type[Features]:
@@ -22,8 +23,8 @@ def register_features(kind: type[Features]) -> type[Features]:
 def features_to_file(features: Features) -> dict[str, Any]:
     """Returns features as a file holds them; raises ValueError unless `features_from_file` would know them."""
     _checks.instance("features", features, Features, "features such as SparseFeatures")
-    if type(features) not in _KINDS:
-        name = type(features).__name__
+    if unknown := [part for part in (features, *features.parts) if type(part) not in _KINDS]:
+        name = type(unknown[0]).__name__
         raise ValueError(f"`features` must be of a kind that can be loaded, got {name}: register_features it")
     config = features.to_config()
     # Files of sparse features are older than kinds of features.

@@ -1,6 +1,8 @@
 """Sampling of sparse batches in O(active entries): gaps between active entries are geometric."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, log1p, sqrt
 from typing import Self
 
@@ -37,6 +39,20 @@ class SparseBatch:
         """Returns a dense batch as its entries that are not 0."""
         positions = where_true(x != 0)
         return cls(positions, x.reshape(-1)[positions], (x.shape[0], x.shape[1]))
+
+    @classmethod
+    def side_by_side(cls, batches: "Sequence[SparseBatch]") -> "SparseBatch":
+        """Returns batches of as many samples as one, their features one after the other."""
+        widths = [batch.shape[1] for batch in batches]
+        starts = accumulate(widths, initial=0)
+        positions = torch.cat(
+            [
+                batch.positions // width * sum(widths) + batch.positions % width + start
+                for batch, width, start in zip(batches, widths, starts, strict=False)
+            ]
+        )
+        positions, order = positions.sort()
+        return cls(positions, torch.cat([batch.values for batch in batches])[order], (batches[0].shape[0], sum(widths)))
 
     def to_dense(
         self, out: Float[Tensor, "n_samples n_features"] | None = None

@@ -142,9 +142,3 @@ class SparseFeatures(Features):
             law=law_from_config(config["law"]),
             importance=_checks.real_array("importance", config["importance"]),
         )
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SparseFeatures) and self.to_config() == other.to_config()
-
-    def __hash__(self) -> int:
-        return hash((self.n_features, self.law))

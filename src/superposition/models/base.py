@@ -14,6 +14,9 @@ from superposition.models.encoders import DenseEncoder, Encoder
 from superposition.models.reconstructor import Reconstructor
 from superposition.models.spectrum import Spectrum
 
+# Hidden units whose columns of W_dec are formed at a time.
+_UNITS = 256
+
 
 class Model(Reconstructor):
     """A map from features to reconstructions through a bottleneck, x̂ = activation(W_dec W_enc x, b).
@@ -76,6 +79,16 @@ class Model(Reconstructor):
         else:
             weighted = torch.tensor(covariance).to(columns) @ columns
         return (columns * weighted).sum() / self.n_hidden
+
+    @torch.no_grad()
+    def output_noise(self, features: Features) -> Float[Tensor, " n_features"]:
+        """Returns the standard deviation of every pre-activation that hidden noise makes, 0 without any."""
+        squares = torch.zeros_like(self.bias_vector())
+        if self.hidden_noise:
+            for rows in torch.split(torch.eye(self.n_hidden).to(squares), _UNITS):
+                squares += self.read_out(rows).square().sum(dim=0)
+            squares *= self.hidden_noise**2 * self.hidden_variance(features)
+        return squares.sqrt()
 
     def pre_activations(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_features"]:
         """Returns y = W x + b."""

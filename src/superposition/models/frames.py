@@ -6,7 +6,7 @@ import torch
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import numpy_rng
-from superposition.features import SparseFeatures
+from superposition.features import Features, sparse_parts
 from superposition.models.autoencoder import Autoencoder
 from superposition.theory import Allocation
 
@@ -14,7 +14,7 @@ _TOLERANCE = 1e-9
 _TYLER_ROUNDS, _NEWTON_ROUNDS = 60, 40
 
 
-def realise(allocation: Allocation, features: SparseFeatures, *, seed: int = 0) -> Autoencoder:
+def realise(allocation: Allocation, features: Features, *, seed: int = 0) -> Autoencoder:
     """Autoencoder whose every feature has the capacity, scale and bias of an allocation.
 
     With Q of orthonormal columns and row norms ‖Q_i‖² = h_i, W_enc = Qᵀ D^(−1/2) and row i of W_dec is
@@ -33,13 +33,14 @@ def realise(allocation: Allocation, features: SparseFeatures, *, seed: int = 0) 
     Raises:
         ValueError: Sizes do not match, or the capacities are not those of a projection.
 
+    >>> from superposition import SparseFeatures
     >>> from superposition.theory import allocate
     >>> features = SparseFeatures(20, 0.1)
     >>> model = realise(allocate(features, n_hidden=8), features)
     >>> model.n_hidden
     8
     """
-    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+    sparse_parts(features)
     capacity = _checks.instance("allocation", allocation, Allocation, "an Allocation").capacity
     if capacity.shape != (features.n_features,):
         raise ValueError(f"`allocation` must have {features.n_features} capacities, got shape {capacity.shape}")

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks, _tensors
-from superposition.features import SparseFeatures
+from superposition.features import Features, sparse_parts
 from superposition.models.activations import NoActivation
 from superposition.models.dense import DenseModel
 
@@ -62,7 +62,7 @@ class LinearAutoencoder(DenseModel):
         return cls(tensors["W_enc"], tensors["W_dec"], tensors["b_dec"], **settings)
 
     @classmethod
-    def fit(cls, features: SparseFeatures, n_hidden: int) -> Self:
+    def fit(cls, features: Features, n_hidden: int) -> Self:
         """Returns the optimum: the n_hidden features of largest M_i Var x_i kept whole, the others at their mean.
 
         For symmetric features every rank-n_hidden projection is equally good; this is the sparsest of them.
@@ -70,7 +70,7 @@ class LinearAutoencoder(DenseModel):
         Raises:
             ValueError: `n_hidden` is not in [1, n_features].
         """
-        _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+        sparse_parts(features)
         n_hidden = _checks.hidden_width(n_hidden, features.n_features)
         variance = features.per_feature(features.importance * features.variance)
         kept = np.sort(np.argsort(-variance, kind="stable")[:n_hidden])

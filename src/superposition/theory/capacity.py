@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from superposition import _checks
 from superposition._checks import LEAST_PROBABILITY, FloatArray
-from superposition.features import Law, SparseFeatures
+from superposition.features import Features, Law, sparse_parts
 from superposition.theory.capacity_demand import Demand
 from superposition.theory.dynamic_programme import best_shares
 from superposition.theory.optimum import optimal_relu
@@ -48,7 +48,7 @@ class Allocation:
     dropped: int
 
 
-def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
+def allocate(features: Features, n_hidden: int) -> Allocation:
     """The best share of n_hidden dimensions among features, min Σ M_i ℓ_i(h_i) with Σ h_i = n_hidden.
 
     Within mean field this is the optimum over all weights of rank n_hidden: every 0 ≤ h ≤ 1 with that sum is
@@ -63,12 +63,12 @@ def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
     shares at no end of a chord. It searches a grid of 1/128: among features whose h at the touching point of the
     chord is less than a few such steps the gap may remain.
 
-    Equal features are grouped: time grows with the number of distinct (probability, importance) pairs. Of more
-    than 64 distinct probabilities the shares are interpolated, which costs some 1e-6 of the loss; the loss reported
-    is that of the shares given.
+    Equal features are grouped: time grows with the number of distinct (law, probability, importance). Of more than
+    64 distinct probabilities of a law the shares are interpolated, which costs some 1e-6 of the loss; the loss
+    reported is that of the shares given.
 
     Args:
-        features: Any probabilities in [1e-15, 1) and importances.
+        features: Any probabilities in [1e-15, 1) and importances; of several laws if they are joined.
         n_hidden: Number of dimensions, in [1, n_features].
 
     Returns:
@@ -78,15 +78,19 @@ def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
         ValueError: `n_hidden` or a probability is out of range.
 
     >>> import numpy as np
+    >>> from superposition.features import SparseFeatures
     >>> halves = np.repeat([1.0, 0.5], 200)
     >>> found = allocate(SparseFeatures(400, 0.04, importance=halves), n_hidden=100)
     >>> found.capacity[[0, -1]].round(3).tolist(), round(found.loss, 6)
     ([0.303, 0.197], 0.002844)
     """
-    _checks.instance("features", features, SparseFeatures, "a SparseFeatures")
+    parts = sparse_parts(features)
     n_hidden = _checks.hidden_width(n_hidden, features.n_features)
-    p, importance = features.per_feature(features.probability), features.per_feature(features.importance)
+    p = np.concatenate([part.per_feature(part.probability) for part in parts])
+    importance = features.per_feature(features.importance)
     _checks.in_interval("probability", p, LEAST_PROBABILITY, 1, open_high=True)
+    laws = tuple(dict.fromkeys(part.law for part in parts))
+    law = np.repeat([laws.index(part.law) for part in parts], [part.n_features for part in parts])
     valued = np.flatnonzero(importance > 0)
     capacity, price = np.zeros(features.n_features), 0.0
     if valued.size <= n_hidden:
@@ -95,28 +99,48 @@ def allocate(features: SparseFeatures, n_hidden: int) -> Allocation:
         capacity[importance == 0] = (n_hidden - valued.size) / max(features.n_features - valued.size, 1)
     else:
         classes, which, counts = np.unique(
-            np.stack([p[valued], importance[valued]]), axis=1, return_inverse=True, return_counts=True
+            np.stack([law[valued], p[valued], importance[valued]]), axis=1, return_inverse=True, return_counts=True
         )
-        shares, price = _Problem(classes[0], classes[1], counts, features.law, n_hidden).solve()
+        shares, price = _Problem(laws, classes[0].astype(np.intp), classes[1], classes[2], counts, n_hidden).solve()
         order = np.lexsort((-shares.h, shares.which))
         ranked = np.repeat(shares.h[order], shares.count[order])
         capacity[valued[np.argsort(which, kind="stable")]] = ranked
-    return _allocation(features, capacity, price)
+    kept = capacity > 0
+    loss, scale, bias, sigma = _optima(laws, law, p, capacity)
+    return Allocation(
+        capacity=capacity,
+        noise_std=sigma,
+        scale=scale,
+        bias=np.where(kept, bias, features.per_feature(features.mean)),
+        loss=float((importance * loss).mean()),
+        price=price,
+        dropped=int((~kept).sum()),
+    )
 
 
 @dataclass(frozen=True)
 class _Problem:
-    """Classes of equal features, all of some importance, and fewer dimensions than features."""
+    """Classes of equal features, all of some importance, and fewer dimensions than features.
 
+    Attributes:
+        laws: All there are.
+        law: Which of them is that of each class.
+        p: Probability of each class.
+        importance: Of each class.
+        counts: Number of features in each class.
+        n_hidden: Number of dimensions.
+    """
+
+    laws: tuple[Law, ...]
+    law: npt.NDArray[np.intp]
     p: FloatArray
     importance: FloatArray
     counts: npt.NDArray[np.intp]
-    law: Law
     n_hidden: int
 
     def solve(self) -> tuple[Groups, float]:
         """Returns the shares, class by class, and the price."""
-        sharing = Sharing(np.log(self.importance), self.counts, Demand.of(self.p, self.law))
+        sharing = Sharing(np.log(self.importance), self.counts, Demand.of(self.laws, self.law, self.p))
         relaxed = sharing.relaxed(self.n_hidden)
         price = float(np.exp(relaxed.log_price))
         upgrades = int(relaxed.upgrades) if relaxed.is_split else round(relaxed.upgrades)
@@ -142,8 +166,9 @@ class _Problem:
         which, count, h = (np.concatenate([getattr(c, name) for c in candidates]) for name in ("which", "count", "h"))
         # Importances may be of any size.
         weight = count * (self.importance / self.importance.max())[which]
+        losses = _optima(self.laws, self.law[which], self.p[which], h)[0]
         ends = np.cumsum([candidate.h.size for candidate in candidates])[:-1]
-        totals = [part.sum() for part in np.split(weight * _losses(h, self.p[which], self.law), ends)]
+        totals = [part.sum() for part in np.split(weight * losses, ends)]
         best = 0
         for k, total in enumerate(totals):
             if total < totals[best] * (1 - _BETTER):
@@ -175,30 +200,17 @@ class _Problem:
         return Groups(which[apart], count, np.bincount(group, h) / count)
 
 
-def _losses(h: FloatArray, p: FloatArray, law: Law) -> FloatArray:
-    """Returns ℓ of features of capacity h."""
-    v = np.asarray(law.sparse_variance(p))
-    kept = h > 0
-    sigma = np.sqrt(v * (1 - h) / np.where(kept, h, 1.0))
-    pairs, back = np.unique(np.stack([sigma, p]), axis=1, return_inverse=True)
-    loss: FloatArray = np.where(kept, np.asarray(optimal_relu(pairs[0], pairs[1], law).loss)[back], v)
-    return loss
-
-
-def _allocation(features: SparseFeatures, capacity: FloatArray, price: float) -> Allocation:
-    """Returns the allocation with these capacities."""
-    is_kept = capacity > 0
-    p, v = features.per_feature(features.probability), features.per_feature(features.variance)
-    sigma = np.sqrt(v * (1 / np.where(is_kept, capacity, 1.0) - 1))
-    pairs, back = np.unique(np.stack([sigma, p]), axis=1, return_inverse=True)
-    best = optimal_relu(pairs[0], pairs[1], features.law)
-    loss = np.where(is_kept, best.loss[back], v)
-    return Allocation(
-        capacity=capacity,
-        noise_std=np.where(is_kept, sigma, np.inf),
-        scale=np.where(is_kept, best.scale[back], 0.0),
-        bias=np.where(is_kept, best.bias[back], features.per_feature(features.mean)),
-        loss=float((features.per_feature(features.importance) * loss).mean()),
-        price=price,
-        dropped=int((~is_kept).sum()),
-    )
+def _optima(
+    laws: tuple[Law, ...], law: npt.NDArray[np.intp], p: FloatArray, h: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Returns ℓ, the best scale and bias and σ of features of capacity h; v, 0, 0 and inf of one that is given up."""
+    found = np.empty((4, h.size))
+    for k, each in enumerate(laws):
+        here = law == k
+        v, kept = np.asarray(each.sparse_variance(p[here])), h[here] > 0
+        sigma = np.sqrt(v * (1 / np.where(kept, h[here], 1.0) - 1))
+        pairs, back = np.unique(np.stack([sigma, p[here]]), axis=1, return_inverse=True)
+        best = optimal_relu(pairs[0], pairs[1], each)
+        values = (best.loss[back], best.scale[back], best.bias[back], sigma)
+        found[:, here] = np.where(kept, values, [v, 0 * v, 0 * v, np.inf * np.ones_like(v)])
+    return found[0], found[1], found[2], found[3]

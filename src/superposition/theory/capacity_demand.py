@@ -1,6 +1,7 @@
 """What capacity a feature is worth at a price: argmin ℓ(h) + price·h over the lower convex hull, tabulated."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,20 +71,15 @@ class Demand:
     weight: FloatArray
 
     @classmethod
-    def of(cls, p: FloatArray, law: Law) -> "Demand":
-        """Returns the demand at each p, interpolated linearly in logit p if there are many."""
-        distinct, place = np.unique(p, return_inverse=True)
-        if distinct.size <= _MOST_CURVES:
-            hulls, left, right, weight = lower_hulls(distinct, law), place, place, np.zeros(p.size)
-        else:
-            knots, hulls = _knots(distinct, law)
-            left = np.clip(np.searchsorted(knots, logit(p), side="right") - 1, 0, knots.size - 2)
-            right, weight = left + 1, np.clip((logit(p) - knots[left]) / (knots[left + 1] - knots[left]), 0, 1)
-            # Curves of different shape do not mix.
-            alike = np.array([here.shape == above.shape for here, above in itertools.pairwise(hulls)])
-            nearest = np.where(weight < 0.5, left, right)
-            mixes = alike[left]
-            left, right = np.where(mixes, left, nearest), np.where(mixes, right, nearest)
+    def of(cls, laws: Sequence[Law], law: npt.NDArray[np.intp], p: FloatArray) -> "Demand":
+        """Returns the demand of features of laws[law] and probability p, with curves for each law."""
+        left, right, weight = np.empty(p.size, np.intp), np.empty(p.size, np.intp), np.empty(p.size)
+        hulls: list[Hull] = []
+        for k in np.unique(law):
+            here = law == k
+            curves, below, above, weight[here] = _curves(p[here], laws[k])
+            left[here], right[here] = below + len(hulls), above + len(hulls)
+            hulls += curves
         pieces = [_pieces(hull) for hull in hulls]
         most = max(map(len, pieces))
         padded = [row + [_ABSENT] * (most - len(row)) for row in pieces]
@@ -121,6 +117,21 @@ class Demand:
     ) -> FloatArray:
         """Returns logit h of some curves between two columns."""
         return np.asarray((1 - part) * self.table[row, piece, column] + part * self.table[row, piece, column + 1])
+
+
+def _curves(p: FloatArray, law: Law) -> tuple[list[Hull], npt.NDArray[np.intp], npt.NDArray[np.intp], FloatArray]:
+    """Returns curves, which are below and above each p, and the share of the one above: of many p curves are knots."""
+    distinct, place = np.unique(p, return_inverse=True)
+    if distinct.size <= _MOST_CURVES:
+        return lower_hulls(distinct, law), place, place, np.zeros(p.size)
+    knots, hulls = _knots(distinct, law)
+    left = np.clip(np.searchsorted(knots, logit(p), side="right") - 1, 0, knots.size - 2)
+    right, weight = left + 1, np.clip((logit(p) - knots[left]) / (knots[left + 1] - knots[left]), 0, 1)
+    # Curves of different shape do not mix.
+    alike = np.array([here.shape == above.shape for here, above in itertools.pairwise(hulls)])
+    nearest = np.where(weight < 0.5, left, right)
+    mixes = alike[left]
+    return hulls, np.where(mixes, left, nearest), np.where(mixes, right, nearest), weight
 
 
 def _knots(p: FloatArray, law: Law) -> tuple[FloatArray, list[Hull]]:
