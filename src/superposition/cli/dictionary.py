@@ -17,7 +17,7 @@ from superposition.cli.tables import new_table, show
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Dictionary(OfAnEncoder):
+class LearnDictionary(OfAnEncoder):
     """Learn the columns of an encoder from its hidden activations alone; print how many are found.
 
     What learns is a ReLU autoencoder of the hidden activations with tied unit columns, the atoms, and a penalty on its

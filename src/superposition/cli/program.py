@@ -13,11 +13,11 @@ from superposition.cli.command import Command
 from superposition.cli.compression import Compress
 from superposition.cli.config_file import config_path, from_file
 from superposition.cli.decoders import Decode, Sensing
-from superposition.cli.dictionary import Dictionary
+from superposition.cli.dictionary import LearnDictionary
 from superposition.cli.models import Diagnose, Rug, Train
 from superposition.cli.paths import home_expanded
 from superposition.cli.reproduce import Reproduce
-from superposition.cli.sweep import Query, Sweep
+from superposition.cli.sweep import Query, RunSweep
 from superposition.cli.theory import Theory
 
 _COMMANDS: dict[str, Any] = {
@@ -25,12 +25,12 @@ _COMMANDS: dict[str, Any] = {
     "train": Train,
     "rug": Rug,
     "diagnose": Diagnose,
-    "sweep": Sweep,
+    "sweep": RunSweep,
     "query": Query,
     "compress": Compress,
     "decode": Decode,
     "sensing": Sensing,
-    "dictionary": Dictionary,
+    "dictionary": LearnDictionary,
     "reproduce": Reproduce,
 }
 

@@ -21,7 +21,7 @@ _SHOWN_ERRORS = 5
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Sweep(Executed):
+class RunSweep(Executed):
     """Measure a grid of models, described in a TOML file; what is stored already is not measured again.
 
     It may be stopped at any time, in any way: the same command goes on. Exit code 1 means that a cell is missing.

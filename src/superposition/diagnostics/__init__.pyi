@@ -1,3 +1,4 @@
+from .interference import Interference as Interference, cumulants as cumulants, interference as interference
 from .isometry import (
     Coherence as Coherence,
     RestrictedIsometry as RestrictedIsometry,
@@ -5,7 +6,6 @@ from .isometry import (
     restricted_isometry as restricted_isometry,
 )
 from .loss import held_out_loss as held_out_loss
-from .noise import Interference as Interference, cumulants as cumulants, interference as interference
 from .permutation_symmetry import (
     Spread as Spread,
     Symmetry as Symmetry,

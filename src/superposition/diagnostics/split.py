@@ -10,8 +10,8 @@ from torch import Tensor
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import torch_generator
+from superposition.diagnostics.interference import Interference, interference as measured
 from superposition.diagnostics.loss import check_sparse, placement
-from superposition.diagnostics.noise import Interference, interference as measured
 from superposition.estimate import Estimate
 from superposition.features import Features, Law, sparse_parts
 from superposition.models import Model, NoActivation, ReLU
