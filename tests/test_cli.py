@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import superposition as sp
-from superposition import load, theory
+from superposition import Autoencoder, load, save, theory
 from superposition.cli import main
 from superposition.cli.quantities import AXES, QUANTITIES, option
-from superposition.features import SparseFeatures, Uniform
+from superposition.features import Constant, JoinedFeatures, SparseFeatures, Uniform
+from superposition.models import TopK
 
 TRAIN = [
     "train",
@@ -84,8 +85,20 @@ class TestOutput:
         assert load(tmp_path / "noisy").hidden_noise == 0.5
         code, out, _ = run(capsys, "diagnose", str(tmp_path / "noisy"), "--n-held-out", "500")
         assert code == 0
-        assert "left out for relu with hidden noise 0.5" in " ".join(out.split())
+        assert "Where the loss comes from" in out
         assert "`hidden_noise` must be" in refused(capsys, *TRAIN, "--hidden-noise", "-1")
+
+    def test_a_model_is_diagnosed_whose_features_are_of_several_laws(self, capsys, tmp_path):
+        joined = JoinedFeatures(SparseFeatures(6, 0.1), SparseFeatures(2, 0.2, Constant()))
+        save(Autoencoder(8, 3), tmp_path / "relu", features=joined)
+        save(Autoencoder(8, 3, activation=TopK(2)), tmp_path / "topk", features=joined)
+        code, relu, _ = run(capsys, "diagnose", str(tmp_path / "relu"), "--n-held-out", "500")
+        assert code == 0
+        assert f"{theory.allocate(joined, 3).loss:.7g}" in relu
+        assert "Where the loss comes from" in relu
+        code, topk, _ = run(capsys, "diagnose", str(tmp_path / "topk"), "--n-held-out", "500")
+        assert code == 0
+        assert "it is left out for topk" in topk
 
     @pytest.mark.parametrize("compare", [True, False])
     def test_the_papers_protocol_is_shown_beside_the_default(self, compare, capsys):

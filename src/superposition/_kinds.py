@@ -42,7 +42,7 @@ class Kinds(Generic[Kind]):
         name = self._name_of(kind)
         if not isinstance(name, str) or not name:
             raise ValueError(f"`kind` must have a name in files, got {kind.__name__} without: set its `{self._name}`")
-        known = self._known.get(name) or self._former.get(name, kind)
+        known = self._find(name) or kind
         if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
             raise ValueError(f"`kind` must have a name of its own, got {name!r}, that of {known.__name__}")
         self._known[name] = kind
@@ -51,9 +51,12 @@ class Kinds(Generic[Kind]):
     def _name_of(self, kind: Kind) -> Any:
         return getattr(kind, self._name, "")
 
+    def _find(self, name: str) -> Kind | None:
+        return self._known.get(name) or self._former.get(name)
+
     def named(self, name: Any) -> Kind:
         """Returns the class of a name; raises ValueError if there is none."""
-        found = (self._known.get(name) or self._former.get(name)) if isinstance(name, str) else None
+        found = self._find(name) if isinstance(name, str) else None
         if found is None:
             *others, last = self._known
             raise ValueError(

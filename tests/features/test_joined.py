@@ -66,6 +66,12 @@ def test_joined_once_more_it_is_the_same():
     assert len(nested.parts) == 3
 
 
+def test_its_repr_is_short():
+    assert repr(JoinedFeatures(*ALONE[:1])).endswith("; 1 features in 1 parts)")
+    assert "…; 900 features in 900 parts)" in repr(JoinedFeatures(*(ALONE * 300)))
+    assert len(repr(JoinedFeatures(*(ALONE * 300)))) < 400
+
+
 def test_dependent_parts_keep_their_covariance():
     joined = JoinedFeatures(SparseFeatures(1, 0.5, Constant()), Twins(2, 0.3))
     covariance = np.array([[0.25, 0, 0], [0, 0.21, 0.21], [0, 0.21, 0.21]])

@@ -3,18 +3,19 @@
 import abc
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 import superposition as sp
-from superposition._text import complain
-from superposition.cli.exit_codes import INTERRUPTED
+from superposition._text import complain, say
+from superposition.cli.exit_codes import DONE, FAILED, INTERRUPTED
 from superposition.cli.features import Importance, LawWord, Probability, features_of
 
 if TYPE_CHECKING:
     from superposition.features import SparseFeatures
     from superposition.sweeps import Credentials, Executor
+    from superposition.training import Run
 
 OptionalShare = Annotated[float | None, tyro.conf.arg(metavar="(0,1]")]
 Shares = Annotated[tuple[float, ...], tyro.conf.arg(metavar="(0,1] ...")]
@@ -35,6 +36,10 @@ class Command(abc.ABC):
     def run(self) -> int:
         """Does it and returns the exit code."""
 
+    def given(self, *names: str) -> dict[str, Any]:
+        """Returns those of some options that were given: what a protocol has of its own holds but for these."""
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
 
 def interrupted(out: Path | None) -> int:
     """Says how an interrupted run goes on, and returns the exit code."""
@@ -42,6 +47,15 @@ def interrupted(out: Path | None) -> int:
     more = f"; {out} holds a checkpoint: the same command with --resume goes on" if kept else ""
     complain(f"superposition: interrupted{more}")
     return INTERRUPTED
+
+
+def ended(run: "Run", out: Path | None, advice: dict[str, str]) -> int:
+    """Says how a run ended and where it is, and what to do if it failed; returns the exit code."""
+    say(f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s" + (f"; saved in {out}" if out else ""))
+    if run.succeeded:
+        return DONE
+    complain(f"superposition: the run {advice[run.stopped]}")
+    return FAILED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ class Compress(Costly):
 
     def _refuse_idle(self) -> None:
         """Raises ValueError for an option that would have no effect."""
-        given = [name for name in _OF_LEARNING if getattr(self, name) is not None]
+        given = list(self.given(*_OF_LEARNING))
         if given and not self.learn:
             raise ValueError(f"{option(given[0])} must come with --learn: nothing is trained without it")
         idle = [name for name in given if name in _OF_RUNS]
@@ -83,13 +83,11 @@ class Compress(Costly):
 
     def _learn(self, scheme: "QuantizedPair") -> int:
         pair, constructed = sp.SparseFeatures(2, 1.0), self.start == "construction"
-        given = {**_OF_RUNS, **{name: n for name in _OF_RUNS if (n := getattr(self, name)) is not None}}
+        given = {**_OF_RUNS, **self.given(*_OF_RUNS)}
         neurons, depth, runs = (sp._checks.whole_number(name, value) for name, value in given.items())
         if neurons % (2 * depth):
             raise ValueError(f"`neurons` must be a multiple of {2 * depth}, 2 · depth, got {neurons}")
-        config = sp.TrainingConfig.networks()
-        if self.n_steps is not None:
-            config = config.replace(n_steps=self.n_steps)
+        config = sp.TrainingConfig.networks().replace(**self.given("n_steps"))
         costs.of_networks(neurons, depth, runs, config.n_steps).refuse(force=self.force)
         rate = self.learning_rate
         if rate is None:

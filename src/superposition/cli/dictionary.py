@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, final
+from typing import Annotated, final, get_args
 
 import tyro
 
 import superposition as sp
-from superposition._text import complain, say
 from superposition.cli import costs
-from superposition.cli.command import OptionalCount, interrupted
+from superposition.cli.command import OptionalCount, ended, interrupted
 from superposition.cli.encoding import OfAnEncoder
-from superposition.cli.exit_codes import FAILED
 from superposition.cli.tables import new_table, show
 
 
@@ -42,9 +40,7 @@ class LearnDictionary(OfAnEncoder):
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
         sp._checks.whole_number("n_held_out", self.n_held_out)
-        config = sp.TrainingConfig.dictionary()
-        if self.n_steps is not None:
-            config = config.replace(n_steps=self.n_steps)
+        config = sp.TrainingConfig.dictionary().replace(**self.given("n_steps"))
         source, features = self.source()
         try:
             found = sp.training.learn_dictionary(
@@ -64,15 +60,8 @@ class LearnDictionary(OfAnEncoder):
         table.add_row("planted columns found, of a cosine above 0.95", f"{found.recovered:.1%}")
         table.add_row("held-out loss, share of the variance of hidden", str(found.loss))
         show(table)
-        run = found.run
-        say(
-            f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s"
-            + (f"; saved in {self.out}" if self.out else "")
-        )
-        if run.succeeded:
-            return 0
-        complain(f"superposition: the run {run.stopped}: give a smaller --penalty or more --n-steps")
-        return FAILED
+        smaller = "give a smaller --penalty or more --n-steps"
+        return ended(found.run, self.out, {how: f"{how}: {smaller}" for how in get_args(sp.training.result.Stopped)})
 
     def refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
         """Raises ValueError if the work is more than this machine can do."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, final
 import tyro
 
 import superposition as sp
-from superposition._text import complain, say
+from superposition._text import say
 from superposition.cli import costs
-from superposition.cli.command import Costly, Sized, interrupted
-from superposition.cli.exit_codes import FAILED, INTERRUPTED
+from superposition.cli.command import Costly, Sized, ended, interrupted
+from superposition.cli.exit_codes import INTERRUPTED
 from superposition.cli.tables import (
     interference_table,
     loss_table,
@@ -24,6 +24,7 @@ from superposition.cli.tables import (
 if TYPE_CHECKING:
     import torch
 
+    from superposition.features import SparseFeatures
     from superposition.models import Activation
     from superposition.training import Run, TrainingConfig
 
@@ -69,7 +70,7 @@ class Train(Sized):
 
     def run(self) -> int:
         """Trains, saves and prints a summary."""
-        config = sp.TrainingConfig.named(self.protocol).replace(**self._given("n_steps", "batch_size", "precision"))
+        config = sp.TrainingConfig.named(self.protocol).replace(**self.given("n_steps", "batch_size", "precision"))
         if self.resume and self.out is None:
             raise ValueError("--resume must come with --out, the folder of the unfinished run")
         sp._checks.whole_number("n_held_out", self.n_held_out)
@@ -82,7 +83,8 @@ class Train(Sized):
             ratio, noise = self.width() / self.n_features, self.hidden_noise
             sp.theory.symmetric_optimum(ratio, features.probability, features.law, hidden_noise=noise)
         with sp.training.ranks.launched(wanted) as device:
-            return self._train(config, device, speaks=sp.training.ranks.Ranks.current(device).is_first)
+            speaks = sp.training.ranks.Ranks.current(device).is_first
+            return self._train(config, features, device, speaks=speaks)
 
     def _activation(self) -> "Activation":
         """Returns the activation that the option names; raises ValueError if there is none."""
@@ -95,18 +97,15 @@ class Train(Sized):
             ) from None
         return sp.models.activation_named(name, value, n_features=self.n_features)
 
-    def _given(self, *names: str) -> dict[str, Any]:
-        """Returns the options that were given: what a protocol has of its own holds but for these."""
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
-
-    def _train(self, config: "TrainingConfig", device: "torch.device", *, speaks: bool) -> int:
+    def _train(
+        self, config: "TrainingConfig", features: "SparseFeatures", device: "torch.device", *, speaks: bool
+    ) -> int:
         """Trains on a device; the first of several processes speaks."""
-        features, width = self.features(), self.width()
 
         def train_by(protocol: sp.training.config.Protocol, config: sp.TrainingConfig, **folder: Any) -> "Run":
             model = sp.Autoencoder(
                 self.n_features,
-                width,
+                self.width(),
                 seed=self.seed,
                 initialization=sp.training.config.INITIALIZATION[protocol],
                 activation=self._activation(),
@@ -121,7 +120,7 @@ class Train(Sized):
             return interrupted(self.out) if speaks else INTERRUPTED
         runs: dict[str, Run] = {self.protocol: run}
         if self.protocol == "paper" and self.compare:
-            runs["default"] = train_by("default", sp.TrainingConfig(**self._given("batch_size", "precision")))
+            runs["default"] = train_by("default", sp.TrainingConfig(**self.given("batch_size", "precision")))
         if not speaks:
             return 0
         result = _summarise(run, self.out)
@@ -199,7 +198,8 @@ class Diagnose(Costly):
             raise ValueError(
                 f"{self.folder} must hold the features too, but only the model was saved: save with features="
             )
-        features = sp._checks.instance("features", loaded.features, sp.SparseFeatures, "a SparseFeatures")
+        features = loaded.features
+        sp.features.sparse_parts(features)
         sp._checks.whole_number("n_held_out", self.n_held_out)
         costs.of_diagnosis(model.n_features, model.n_hidden, self.n_held_out).refuse(force=self.force)
         loss = sp.held_out_loss(model, features, n_samples=self.n_held_out)
@@ -215,8 +215,7 @@ class Diagnose(Costly):
         show(interference_table(found))
         show(structure_table(found, split, values, features, model.n_hidden))
         if split is None:
-            left_out = f"{model.activation.kind} with hidden noise {model.hidden_noise:g}"
-            say(f"the split of the loss is that of a ReLU without hidden noise: it is left out for {left_out}")
+            say(f"the split of the loss is that of a ReLU: it is left out for {model.activation.kind}")
         else:
             show(split_table(split))
         return 0
@@ -237,13 +236,9 @@ def _summarise(run: "Run", out: Path | None) -> int:
     show(loss_table(str(run.loss), features, model, "trained"))
     if run.stopped != "diverged":
         show(symmetry_table(sp.symmetry(model, features), features, model, "trained"))
-    say(f"{run.stopped} after {run.steps} steps in {run.seconds:.0f} s" + (f"; saved in {out}" if out else ""))
-    if run.succeeded:
-        return 0
     advice = {
         "diverged": "diverged, a loss was not finite: use the default protocol, or another --batch-size",
         "collapsed": "collapsed, it predicts little more than the mean: raise --n-steps or --batch-size",
         "step limit": "reached its last step before its stop rule fired: raise --n-steps",
-    }[run.stopped]
-    complain(f"superposition: the run {advice}")
-    return FAILED
+    }
+    return ended(run, out, advice)

@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
     from superposition._checks import FloatArray
     from superposition.diagnostics import Interference, LossSplit, Symmetry
-    from superposition.features import SparseFeatures
+    from superposition.features import Features, SparseFeatures
     from superposition.models import Reconstructor, Spectrum
 
 
-def loss_table(loss: str, features: "SparseFeatures", model: "Reconstructor", kind: str) -> "Table":
+def loss_table(loss: str, features: "Features", model: "Reconstructor", kind: str) -> "Table":
     """Returns the losses of a model beside those of theory."""
     ratio, noise = model.n_hidden / features.n_features, model.hidden_noise
-    title = f"Loss, n = {features.n_features}, n_hidden = {model.n_hidden}"
-    if features.is_symmetric:
-        title += f", p = {features.probability:g}"
+    title, alike = f"Loss, n = {features.n_features}, n_hidden = {model.n_hidden}", _alike(features)
+    if alike:
+        title += f", p = {alike.probability:g}"
     if noise:
         title += f", hidden noise {noise:g}"
     table = new_table("", "loss per feature", title=title)
     table.add_row(f"{kind}, held out", loss)
-    if features.is_symmetric:
-        best = sp.theory.symmetric_optimum(ratio, features.probability, features.law, hidden_noise=noise)
+    if alike:
+        best = sp.theory.symmetric_optimum(ratio, alike.probability, alike.law, hidden_noise=noise)
         table.add_row("mean-field prediction", f"{best.loss:.7g}")
-    elif features.per_feature(features.probability).max() < 1 and not noise:  # under which there is no allocation
+    elif max(part.per_feature(part.probability).max() for part in sp.features.sparse_parts(features)) < 1 and not noise:
         table.add_row("mean field, best allocation", f"{sp.theory.allocate(features, model.n_hidden).loss:.7g}")
     linear = sp.theory.weighted_linear_loss(features, model.n_hidden, hidden_noise=noise)
     table.add_row("linear optimum", f"{linear:.7g}")
@@ -36,11 +36,16 @@ def loss_table(loss: str, features: "SparseFeatures", model: "Reconstructor", ki
     return table
 
 
-def symmetry_table(found: "Symmetry", features: "SparseFeatures", model: "Reconstructor", kind: str) -> "Table":
+def _alike(features: "Features") -> "SparseFeatures | None":
+    """Returns features of one law, probability and importance, of which theory says more; None for others."""
+    return features if isinstance(features, sp.SparseFeatures) and features.is_symmetric else None
+
+
+def symmetry_table(found: "Symmetry", features: "Features", model: "Reconstructor", kind: str) -> "Table":
     """Returns the symmetry statistics beside the prediction."""
     predicted = None
-    if features.is_symmetric:
-        predicted = sp.predicted_symmetry(features, model.n_hidden, hidden_noise=model.hidden_noise)
+    if alike := _alike(features):
+        predicted = sp.predicted_symmetry(alike, model.n_hidden, hidden_noise=model.hidden_noise)
     table = new_table(
         "statistic",
         "mean",
@@ -100,7 +105,7 @@ def structure_table(
     found: "Interference",
     split: "LossSplit | None",
     spectrum: "Spectrum | None",
-    features: "SparseFeatures",
+    features: "Features",
     n_hidden: int,
 ) -> "Table":
     """Returns what W is made of: pairs, features whose output is never on, spectrum."""
@@ -108,8 +113,8 @@ def structure_table(
     table = new_table("W as a whole", "", title="Structure")
     table.add_row("features in antipodal pairs", f"{round(found.paired_share * n)} of {n}")
     table.add_row("  of them with W_ij/W_ii within 0.25 of −1", f"{round(found.balanced_share * n)} of {n}")
-    if features.is_symmetric and features.law == sp.Uniform():
-        loss = sp.theory.antipodal_loss(n_hidden / n, features.probability)
+    if (alike := _alike(features)) and alike.law == sp.Uniform():
+        loss = sp.theory.antipodal_loss(n_hidden / n, alike.probability)
         table.add_row("loss of pairs with W_ij/W_ii = −3 and −1/3 (theory)", f"{loss:.7g}")
     if split is not None:
         table.add_row("outputs never on", f"{split.never_on} of {n}")

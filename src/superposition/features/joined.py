@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from superposition.features.sampling import SparseBatch
 
+# Parts in a repr.
+_SHOWN = 3
+
 
 @final
 class JoinedFeatures(Features):
@@ -46,6 +49,10 @@ class JoinedFeatures(Features):
             raise ValueError("`parts` must be features, one or more, got none")
         self._parts = tuple(inner for part in parts for inner in part.parts)
         self.n_features = sum(part.n_features for part in self._parts)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self._parts[:_SHOWN])) + ", …" * (len(self._parts) > _SHOWN)
+        return f"JoinedFeatures({shown}; {self.n_features} features in {len(self._parts)} parts)"
 
     @property
     def parts(self) -> tuple[Features, ...]:

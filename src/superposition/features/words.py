@@ -42,8 +42,12 @@ def features_of(
     """
     n = _checks.whole_number("n_features", n_features)
     law = law if isinstance(law, Law) else law_of(law)
-    weights = _checks.real_array("importance", _importances(importance, n))
-    return SparseFeatures(n, _checks.real_array("probability", _probabilities(probability, n)), law, weights)
+    if isinstance(probability, str):
+        probability = _probabilities(probability, n)
+    if isinstance(importance, str):
+        importance = _importances(importance, n)
+    weights = _checks.real_array("importance", importance)
+    return SparseFeatures(n, _checks.real_array("probability", probability), law, weights)
 
 
 def law_of(word: str) -> Law:
@@ -90,9 +94,7 @@ def hyphenated(kind: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", kind).lower()
 
 
-def _probabilities(word: npt.ArrayLike, n_features: int) -> npt.ArrayLike:
-    if not isinstance(word, str):
-        return word
+def _probabilities(word: str, n_features: int) -> npt.ArrayLike:
     match word.split(":"):
         case [only]:
             return _number("probability", word, only)
@@ -101,9 +103,7 @@ def _probabilities(word: npt.ArrayLike, n_features: int) -> npt.ArrayLike:
     raise ValueError(f"`probability` must be {PROBABILITY}, got {_checks.shown(word)}")
 
 
-def _importances(word: npt.ArrayLike, n_features: int) -> npt.ArrayLike:
-    if not isinstance(word, str):
-        return word
+def _importances(word: str, n_features: int) -> npt.ArrayLike:
     match word.split(":"):
         case [only]:
             return _number("importance", word, only)

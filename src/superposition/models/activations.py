@@ -54,9 +54,13 @@ class _Largest(Activation):
 
     Args:
         k: Entries kept, on average over samples, in [1, n_features]; None until `fit_decoder` chooses it.
+
+    Attributes:
+        of_a_batch: Whether the entries of all samples are compared, and not those of each.
     """
 
     setting: ClassVar[str | None] = "k"
+    of_a_batch: ClassVar[bool] = False
 
     def __init__(self, k: int | None = None) -> None:
         super().__init__()
@@ -82,6 +86,16 @@ class _Largest(Activation):
         """Returns k."""
         return f"k={self.k}"
 
+    def forward(
+        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
+    ) -> Float[Tensor, "*batch n_features"]:
+        """Returns the reconstruction; gradients are those of the entries kept."""
+        value = torch.relu(m + bias)
+        n_features = value.shape[-1]
+        pools = value.reshape((1, -1) if self.of_a_batch else (-1, n_features))
+        kept = pools.topk(self.kept_of(n_features) * (pools.shape[1] // n_features), dim=1, sorted=False)
+        return torch.zeros_like(pools).scatter(1, kept.indices, kept.values).view_as(value)
+
     def kept_of(self, n_features: int) -> int:
         """Returns k; raises ValueError unless it is given, and no more than there are features."""
         if self.k is None:
@@ -91,12 +105,6 @@ class _Largest(Activation):
 
 def _checked_k(k: Any, n_features: int) -> int:
     return _checks.whole_number("k", k, high=n_features, hint="no more than there are features")
-
-
-def _kept(pool: Float[Tensor, "pools entries"], count: int) -> Float[Tensor, "pools entries"]:
-    """Returns the largest of each pool in their places, 0 elsewhere; gradients are those of the entries kept."""
-    kept = pool.topk(count, dim=1, sorted=False)
-    return torch.zeros_like(pool).scatter(1, kept.indices, kept.values)
 
 
 @final
@@ -114,14 +122,6 @@ class TopK(_Largest):
 
     kind: ClassVar[str] = "topk"
 
-    def forward(
-        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
-    ) -> Float[Tensor, "*batch n_features"]:
-        """Returns the reconstruction."""
-        value = torch.relu(m + bias)
-        n_features = value.shape[-1]
-        return _kept(value.reshape(-1, n_features), self.kept_of(n_features)).view_as(value)
-
 
 @final
 class BatchTopK(_Largest):
@@ -134,14 +134,7 @@ class BatchTopK(_Largest):
     """
 
     kind: ClassVar[str] = "batchtopk"
-
-    def forward(
-        self, m: Float[Tensor, "*batch n_features"], bias: Float[Tensor, "*n_features"]
-    ) -> Float[Tensor, "*batch n_features"]:
-        """Returns the reconstruction."""
-        value = torch.relu(m + bias)
-        n_features = value.shape[-1]
-        return _kept(value.reshape(1, -1), self.kept_of(n_features) * (value.numel() // n_features)).view_as(value)
+    of_a_batch = True
 
 
 @final

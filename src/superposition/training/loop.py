@@ -67,13 +67,11 @@ class Loop:
     def conclude(self, folder: Path | None, report: Report, n_held_out: int) -> list[Run]:
         """Trains to the end, with checkpoints in a folder if given, and measures."""
         started = time.monotonic()
-        try:
-            if folder:
-                self.keep_in(folder)
-            self.start_as_first()
-            ends = self.run(report)
-        finally:
-            self._engine.release()
+        if folder:
+            self.keep_in(folder)
+        self.start_as_first()
+        ends = self.run(report)
+        self._engine.release()
         runs = []
         for index, (model, (stopped, steps)) in enumerate(zip(self.models, ends, strict=True)):
             loss = held_out_loss(model, self.features, n_samples=n_held_out, seed=self.seed)

@@ -199,9 +199,9 @@ def train_together(
 
 @contextlib.contextmanager
 def _released(engine: Engine) -> Iterator[None]:
-    """Leaves models as they came if their run is refused, for which the engine and the loop are made before a folder.
+    """Leaves models with memory of their own if their run is refused or interrupted.
 
-    So a folder that is there has a checkpoint a moment later, and Ctrl-C finds one.
+    Engine and loop are made before a folder: one that is there has a checkpoint a moment later, and Ctrl-C finds it.
     """
     try:
         yield
