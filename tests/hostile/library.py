@@ -198,7 +198,7 @@ def weights():
     yield "DenseEncoder", DenseEncoder, {"W_enc": W}, {"W_enc": (*tensors(4, 8), *JUNK)}
     yield "hadamard_transform", sp.hadamard_transform, {"x": torch.rand(8)}, {"x": (*tensors(8), *JUNK)}
     yield "realise", models.realise, {"allocation": sp.theory.allocate(FEATURES, 4), "features": FEATURES}, {
-        "allocation": JUNK, "features": STRANGE, "seed": JUNK}  # fmt: skip
+        "allocation": JUNK, "features": STRANGE, "hidden_noise": JUNK[1:], "seed": JUNK}  # fmt: skip
     yield "projection_root", projection_root, {"capacity": [0.5, 0.5]}, {"capacity": JUNK, "seed": JUNK}
     for model in (_model(), RUG, MODELS[-1]):
         yield f"{type(model).__name__}.forward", model.forward, {"x": torch.rand(3, 8)}, {"x": (*tensors(3, 8), *JUNK)}

@@ -40,8 +40,14 @@ TABLE = {
     "allocate": (
         _features(),
         {"features": SparseFeatures(4, 0.1), "n_hidden": 2},
-        {"features": JUNK, "n_hidden": JUNK},
+        {"features": JUNK, "n_hidden": JUNK, "hidden_noise": JUNK},
         ("noise_std",),
+    ),
+    "mean_field_loss": (
+        _features(),
+        {"features": SparseFeatures(4, 0.1), "n_hidden": 2},
+        {"features": JUNK, "n_hidden": JUNK, "hidden_noise": JUNK},
+        (),
     ),
     "amp_threshold": (
         _some((1e-300, 1e-15, 0.5, 1.0), LAWS[:3]),

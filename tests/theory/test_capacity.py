@@ -6,19 +6,24 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from superposition import held_out_loss
 from superposition.features import Beta, Constant, Empirical, Exponential, SparseFeatures, Uniform
 from superposition.features.laws import discrete
+from superposition.models import realise
+from superposition.models.frames import projection_root
 from superposition.theory import (
     allocate,
     capacity,
     capacity_demand,
     hull_optimum,
     loss_gradients,
+    mean_field_loss,
     optimal_relu,
     symmetric_optimum,
     zero_ratio_loss,
 )
 from tests.rounding import PROMISED, assert_close, assert_within, gamma, likely_gamma
+from tests.statistics import Z_BOUND
 
 # Of the loss: what the docstring of `allocate` promises where no class is split.
 SHARES = 1e-8
@@ -350,3 +355,65 @@ def test_a_hundred_thousand_features_of_as_many_kinds():
 def test_bad_arguments_are_refused(call):
     with pytest.raises(ValueError, match="must be"):
         call()
+
+
+class TestHiddenNoise:
+    def test_equal_features_get_equal_shares_of_what_noise_leaves(self):
+        found = allocate(SparseFeatures(512, 0.045), 128, hidden_noise=0.3)
+        expected = symmetric_optimum(0.25, 0.045, hidden_noise=0.3)
+        assert_close(found.loss, expected.loss, PROMISED)
+        assert_close(found.capacity, 0.25 / 1.09, SHARES)
+        assert_close(mean_field_loss(SparseFeatures(512, 0.045), 128, hidden_noise=0.3), expected.loss, PROMISED)
+
+    def test_shares_are_those_of_so_many_fewer_dimensions(self):
+        """1024 units at ω = 1/√3 are 768 without noise, if no feature is worth more than 3/4 of one."""
+        found, fewer = allocate(halves(0.5), 1024, hidden_noise=3**-0.5), allocate(halves(0.5), 768)
+        assert_close(found.loss, fewer.loss, PROMISED)
+        assert_close(found.capacity, fewer.capacity, SHARES)
+        assert found.capacity.max() < 0.75
+        more = allocate(halves(0.5), 1024)
+        assert found.loss > 1.2 * more.loss
+
+    @pytest.mark.parametrize("noise", [0.3, 0.8])
+    def test_simulation_the_weights_of_an_allocation_lose_what_it_says(self, noise):
+        features = halves(0.5, n=2048)
+        found = allocate(features, 512, hidden_noise=noise)
+        model = realise(found, features, hidden_noise=noise)
+        assert (model.n_hidden, model.hidden_noise) == (512, noise)
+        loss = held_out_loss(model, features, n_samples=4000)
+        # 2% for what mean field leaves out at this size.
+        assert abs(loss.value - found.loss) < Z_BOUND * loss.standard_error + 0.02 * found.loss
+        assert Z_BOUND * loss.standard_error < 0.03 * found.loss
+        assert found.loss > 1.05 * allocate(features, 512).loss
+
+    def test_no_weights_of_any_spectrum_have_other_shares_of_more(self, rng):
+        """What the bound says: Σ h_i ≤ n_hidden/(1 + ω²) for the best read-out of any W_enc, of any shape."""
+        n, n_hidden, noise = 12, 5, 0.7
+        v = rng.uniform(0.1, 2, n)
+        for stretch in (0.0, 1.0, 3.0):
+            W_enc = np.exp(stretch * rng.normal(size=(n_hidden, 1))) * rng.normal(size=(n_hidden, n))
+            covariance = (W_enc * v) @ W_enc.T
+            tau = noise**2 * np.trace(covariance) / n_hidden
+            h = v * np.einsum("ki,kl,li->i", W_enc, np.linalg.inv(covariance + tau * np.eye(n_hidden)), W_enc)
+            assert h.sum() <= n_hidden / (1 + noise**2) * (1 + 1e-12)
+        # Reached where all directions are alike.
+        Q = projection_root(np.full(n, n_hidden / n)).T / np.sqrt(v)
+        covariance = (Q * v) @ Q.T
+        h = v * np.einsum("ki,kl,li->i", Q, np.linalg.inv(covariance + noise**2 * np.eye(n_hidden)), Q)
+        assert_within(h, n_hidden / n / (1 + noise**2), 1e-9)  # to which row norms of Q are found
+
+    def test_features_that_are_worth_more_than_noise_leaves_are_refused(self):
+        features = SparseFeatures(8, 0.9, importance=10.0 ** -np.arange(8))
+        with pytest.raises(
+            ValueError, match=r"at most 1/\(1 \+ ω²\) = 0\.8 of a dimension, got 0\.5, at which"
+        ):
+            allocate(features, 3, hidden_noise=0.5)
+        assert mean_field_loss(features, 3, hidden_noise=0.5) is None
+        assert mean_field_loss(features, 3) == allocate(features, 3).loss
+
+    def test_where_a_feature_is_always_active_there_is_no_allocation(self):
+        assert mean_field_loss(SparseFeatures(4, np.array([0.1, 0.2, 0.3, 1.0])), 2) is None
+
+    def test_importance_counts(self):
+        one, two = (mean_field_loss(SparseFeatures(64, 0.1, importance=M), 16) for M in (1.0, 2.0))
+        assert two == 2 * one

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def loss_table(loss: str, features: "Features", model: "Reconstructor", kind: str) -> "Table":
     """Returns the losses of a model beside those of theory."""
-    ratio, noise = model.n_hidden / features.n_features, model.hidden_noise
+    noise = model.hidden_noise
     title, alike = f"Loss, n = {features.n_features}, n_hidden = {model.n_hidden}", _alike(features)
     if alike:
         title += f", p = {alike.probability:g}"
@@ -25,11 +25,9 @@ def loss_table(loss: str, features: "Features", model: "Reconstructor", kind: st
         title += f", hidden noise {noise:g}"
     table = new_table("", "loss per feature", title=title)
     table.add_row(f"{kind}, held out", loss)
-    if alike:
-        best = sp.theory.symmetric_optimum(ratio, alike.probability, alike.law, hidden_noise=noise)
-        table.add_row("mean-field prediction", f"{best.loss:.7g}")
-    elif max(part.per_feature(part.probability).max() for part in sp.features.sparse_parts(features)) < 1 and not noise:
-        table.add_row("mean field, best allocation", f"{sp.theory.allocate(features, model.n_hidden).loss:.7g}")
+    best = sp.theory.mean_field_loss(features, model.n_hidden, hidden_noise=noise)
+    if best is not None:
+        table.add_row("mean-field prediction" if alike else "mean field, best allocation", f"{best:.7g}")
     linear = sp.theory.weighted_linear_loss(features, model.n_hidden, hidden_noise=noise)
     table.add_row("linear optimum", f"{linear:.7g}")
     table.add_row("constant prediction", f"{sp.theory.weighted_linear_loss(features, 0):.7g}")

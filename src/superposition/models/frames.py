@@ -14,21 +14,22 @@ _TOLERANCE = 1e-9
 _TYLER_ROUNDS, _NEWTON_ROUNDS = 60, 40
 
 
-def realise(allocation: Allocation, features: Features, *, seed: int = 0) -> Autoencoder:
+def realise(allocation: Allocation, features: Features, *, hidden_noise: float = 0.0, seed: int = 0) -> Autoencoder:
     """Autoencoder whose every feature has the capacity, scale and bias of an allocation.
 
-    With Q of orthonormal columns and row norms ‖Q_i‖² = h_i, W_enc = Qᵀ D^(−1/2) and row i of W_dec is
-    a_i √v_i/h_i Q_i, D = diag(v): then W_ii = a_i and Var ν_i = v_i (1/h_i − 1), as the capacity theorem says. The
+    With Q of orthonormal columns and row norms ‖Q_i‖² = h_i (1 + ω²), W_enc = Qᵀ D^(−1/2) and row i of W_dec is
+    a_i √v_i/‖Q_i‖² Q_i, D = diag(v): then W_ii = a_i and Var ν_i = v_i (1/h_i − 1), as the capacity theorem says. The
     mean of the interference is moved from the bias of the theory into that of the model. A feature that is given
     up has no weights and its mean as bias. For equal capacities Q is an equal-norm tight frame, of any size.
 
     Args:
-        allocation: From `theory.allocate(features, n_hidden)`; Σ h_i must be a whole number.
+        allocation: From `theory.allocate(features, n_hidden)`; Σ h_i (1 + ω²) must be a whole number.
         features: What it was made for.
+        hidden_noise: ω for which it was made, and which the model has.
         seed: Seed of the directions, which are generic otherwise.
 
     Returns:
-        An Autoencoder with n_hidden = Σ h_i, in float32.
+        An Autoencoder with n_hidden = Σ h_i (1 + ω²), in float32.
 
     Raises:
         ValueError: Sizes do not match, or the capacities are not those of a projection.
@@ -47,6 +48,8 @@ def realise(allocation: Allocation, features: Features, *, seed: int = 0) -> Aut
     variance = features.per_feature(features.variance)
     if not (variance > 0).all():
         raise ValueError("`features` must vary, got one of variance 0: it needs no code but its bias")
+    noise = _checks.one("hidden_noise", _checks.hidden_noise(hidden_noise))
+    capacity = capacity * (1 + noise**2)
     Q = projection_root(capacity, seed=seed)
     std = np.sqrt(variance)
     kept = capacity > 0
@@ -55,7 +58,7 @@ def realise(allocation: Allocation, features: Features, *, seed: int = 0) -> Aut
     # E ν_i a_i is the off-diagonal part of W E x.
     mean = features.per_feature(features.mean)
     shift = W_dec @ (W_enc @ mean) - allocation.scale * mean
-    model = Autoencoder(features.n_features, Q.shape[1], seed=seed)
+    model = Autoencoder(features.n_features, Q.shape[1], seed=seed, hidden_noise=noise)
     with torch.no_grad():
         model.W_enc.copy_(torch.from_numpy(W_enc))
         model.W_dec.copy_(torch.from_numpy(W_dec))

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
-import numpy as np
-
 from superposition import _checks, _files, models, theory, training
 from superposition.estimate import Estimate
 from superposition.sweeps.cell import BatchCell, Row, Workplace
@@ -237,18 +235,12 @@ def stored_run(store: Store, cell: TrainedCell) -> StoredRun:
 def _measured(cell: TrainedCell, place: Workplace) -> Row:
     """Returns the row of a finished run."""
     record = _files.read_json(place.folder / RUN / training.storage.RECORD, "trained model")
-    features, ratio = cell.features(), cell.n_hidden / cell.n_features
-    mean_field = None
-    if features.is_symmetric:
-        noise = cell.hidden_noise
-        mean_field = theory.symmetric_optimum(ratio, features.probability, features.law, hidden_noise=noise).loss
-    elif np.max(features.probability) < 1 and not cell.hidden_noise:  # of unequal features under noise is no theory
-        mean_field = theory.allocate(features, cell.n_hidden).loss
+    features, noise = cell.features(), cell.hidden_noise
     row: Row = {
-        "ratio": ratio,
+        "ratio": cell.n_hidden / cell.n_features,
         "loss": Estimate.from_config(record["loss"]),
-        "mean_field_loss": mean_field,
-        "linear_loss": theory.weighted_linear_loss(features, cell.n_hidden, hidden_noise=cell.hidden_noise),
+        "mean_field_loss": theory.mean_field_loss(features, cell.n_hidden, hidden_noise=noise),
+        "linear_loss": theory.weighted_linear_loss(features, cell.n_hidden, hidden_noise=noise),
         "stopped": record["stopped"],
         "steps": record["steps"],
     }

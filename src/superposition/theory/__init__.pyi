@@ -7,7 +7,7 @@ from .bounds import (
     upper_bound as upper_bound,
     welch_bound as welch_bound,
 )
-from .capacity import Allocation as Allocation, allocate as allocate
+from .capacity import Allocation as Allocation, allocate as allocate, mean_field_loss as mean_field_loss
 from .gradients import Gradients as Gradients, loss_gradients as loss_gradients
 from .hull import HullOptimum as HullOptimum, hull_optimum as hull_optimum
 from .linear import (

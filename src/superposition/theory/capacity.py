@@ -10,7 +10,7 @@ from superposition._checks import LEAST_PROBABILITY, FloatArray
 from superposition.features import Features, Law, sparse_parts
 from superposition.theory.capacity_demand import Demand
 from superposition.theory.dynamic_programme import best_shares
-from superposition.theory.optimum import optimal_relu
+from superposition.theory.optimum import optimal_relu, symmetric_optimum
 from superposition.theory.water_filling import Groups, Sharing
 
 # Shares of that many classes at most are compared by their true loss; of more, one rounding is taken.
@@ -29,8 +29,9 @@ class Allocation:
     """The optimal share of capacity, one entry a feature where an array is given.
 
     Attributes:
-        capacity: h_i in [0, 1], with Σ h_i = n_hidden; 0 for a feature that is given up.
-        noise_std: σ_i = √(v_i (1/h_i − 1)), feature units; inf for a feature that is given up.
+        capacity: h_i in [0, 1], with Σ h_i = n_hidden, or n_hidden/(1 + ω²) with hidden noise ω; 0 for a feature that
+            is given up.
+        noise_std: σ_i = √(v_i (1/h_i − 1)), hidden noise included, feature units; inf for a feature that is given up.
         scale: a_i; 0 for a feature that is given up.
         bias: b_i with the mean of the interference absorbed; E x_i for a feature that is given up.
         loss: n⁻¹ Σ M_i ℓ_i(h_i), squared feature units.
@@ -48,7 +49,7 @@ class Allocation:
     dropped: int
 
 
-def allocate(features: Features, n_hidden: int) -> Allocation:
+def allocate(features: Features, n_hidden: int, *, hidden_noise: float = 0.0) -> Allocation:
     """The best share of n_hidden dimensions among features, min Σ M_i ℓ_i(h_i) with Σ h_i = n_hidden.
 
     Within mean field this is the optimum over all weights of rank n_hidden: every 0 ≤ h ≤ 1 with that sum is
@@ -67,15 +68,23 @@ def allocate(features: Features, n_hidden: int) -> Allocation:
     64 distinct probabilities of a law the shares are interpolated, which costs some 1e-6 of the loss; the loss
     reported is that of the shares given.
 
+    Hidden noise ω leaves n_hidden/(1 + ω²) dimensions to share, of which no feature gets more than 1/(1 + ω²) as long
+    as all directions of the hidden space are alike. Shares that need no more are the optimum; where a feature is worth
+    more, none is known.
+
     Args:
         features: Any probabilities in [1e-15, 1) and importances; of several laws if they are joined.
         n_hidden: Number of dimensions, in [1, n_features].
+        hidden_noise: ω in [0, 1e15]: standard deviation of noise on every hidden unit, over that of the units without
+            it in root mean square.
 
     Returns:
         Allocation with arrays of shape (n_features,).
 
     Raises:
-        ValueError: `n_hidden` or a probability is out of range.
+        ValueError: An argument is out of range, or a feature is worth more than 1/(1 + ω²) under hidden noise.
+
+    Reference: docs/theory.md, sections 4 and 5.
 
     >>> import numpy as np
     >>> from superposition.features import SparseFeatures
@@ -84,8 +93,56 @@ def allocate(features: Features, n_hidden: int) -> Allocation:
     >>> found.capacity[[0, -1]].round(3).tolist(), round(found.loss, 6)
     ([0.303, 0.197], 0.002844)
     """
+    found, most = _allocation(features, n_hidden, hidden_noise), _most(hidden_noise)
+    if found.capacity.max() > most * (1 + _SAME):
+        raise ValueError(
+            f"`hidden_noise` must leave what a feature is worth, at most 1/(1 + ω²) = {most:.6g} of a dimension, got "
+            f"{hidden_noise:g}, at which one is worth {found.capacity.max():.6g}: no optimum is known"
+        )
+    return found
+
+
+def mean_field_loss(features: Features, n_hidden: int, *, hidden_noise: float = 0.0) -> float | None:
+    """The loss that mean field predicts: of `symmetric_optimum` for symmetric features, of `allocate` for others.
+
+    Args:
+        features: Sparse features, or several joined.
+        n_hidden: Number of dimensions, in [1, n_features].
+        hidden_noise: ω, as of `allocate`.
+
+    Returns:
+        n⁻¹ Σ M_i ℓ_i, squared feature units; None where no optimum is known: for unequal features of which one is
+        always active, or worth more than hidden noise leaves.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    >>> from superposition.features import SparseFeatures
+    >>> round(mean_field_loss(SparseFeatures(512, 0.045), 128), 6)
+    0.004856
+    """
+    most = _most(hidden_noise)
+    first, *others = sparse_parts(features)
+    if not others and first.is_symmetric:
+        ratio = _checks.hidden_width(n_hidden, first.n_features) / first.n_features
+        best = symmetric_optimum(ratio, first.probability, first.law, hidden_noise=hidden_noise)
+        return float(first.importance * best.loss)
+    if any(np.max(part.probability) == 1 for part in (first, *others)):
+        return None
+    found = _allocation(features, n_hidden, hidden_noise)
+    return found.loss if found.capacity.max() <= most * (1 + _SAME) else None
+
+
+def _most(hidden_noise: float) -> float:
+    """Returns 1/(1 + ω²), the most capacity that a feature has where all directions are alike."""
+    return 1 / (1 + _checks.one("hidden_noise", _checks.hidden_noise(hidden_noise)) ** 2)
+
+
+def _allocation(features: Features, n_hidden: int, hidden_noise: float) -> Allocation:
+    """Returns the best shares of n_hidden/(1 + ω²) dimensions."""
     parts = sparse_parts(features)
     n_hidden = _checks.hidden_width(n_hidden, features.n_features)
+    room = n_hidden * _most(hidden_noise)
     p = np.concatenate([part.per_feature(part.probability) for part in parts])
     importance = features.per_feature(features.importance)
     _checks.in_interval("probability", p, LEAST_PROBABILITY, 1, open_high=True)
@@ -93,15 +150,15 @@ def allocate(features: Features, n_hidden: int) -> Allocation:
     law = np.repeat([laws.index(part.law) for part in parts], [part.n_features for part in parts])
     valued = np.flatnonzero(importance > 0)
     capacity, price = np.zeros(features.n_features), 0.0
-    if valued.size <= n_hidden:
+    if valued.size <= room:
         capacity[valued] = 1.0
         # What nobody values is spread over the features of no importance.
-        capacity[importance == 0] = (n_hidden - valued.size) / max(features.n_features - valued.size, 1)
+        capacity[importance == 0] = (room - valued.size) / max(features.n_features - valued.size, 1)
     else:
         classes, which, counts = np.unique(
             np.stack([law[valued], p[valued], importance[valued]]), axis=1, return_inverse=True, return_counts=True
         )
-        shares, price = _Problem(laws, classes[0].astype(np.intp), classes[1], classes[2], counts, n_hidden).solve()
+        shares, price = _Problem(laws, classes[0].astype(np.intp), classes[1], classes[2], counts, room).solve()
         order = np.lexsort((-shares.h, shares.which))
         ranked = np.repeat(shares.h[order], shares.count[order])
         capacity[valued[np.argsort(which, kind="stable")]] = ranked
@@ -128,7 +185,7 @@ class _Problem:
         p: Probability of each class.
         importance: Of each class.
         counts: Number of features in each class.
-        n_hidden: Number of dimensions.
+        n_hidden: Number of dimensions, whole or not.
     """
 
     laws: tuple[Law, ...]
@@ -136,7 +193,7 @@ class _Problem:
     p: FloatArray
     importance: FloatArray
     counts: npt.NDArray[np.intp]
-    n_hidden: int
+    n_hidden: float
 
     def solve(self) -> tuple[Groups, float]:
         """Returns the shares, class by class, and the price."""

@@ -15,22 +15,24 @@ _HALVINGS = 22
 _MOST_AHEAD = 24
 
 
-def best_shares(losses: Callable[[FloatArray], FloatArray], n_features: int, n_hidden: int) -> FloatArray:
+def best_shares(losses: Callable[[FloatArray], FloatArray], n_features: int, n_hidden: float) -> FloatArray:
     """Shares h in [0, 1], Σ h = n_hidden, that minimise Σ losses: the best on a grid, then refined around it.
 
-    All shares are multiples of a power of two, so their sum is exact. Work grows with n_features × n_hidden.
+    Where n_hidden is not whole, up to 1/128 of it is left. All shares are multiples of a power of two, so their sum is
+    exact. Work grows with n_features × n_hidden.
 
     Args:
         losses: Loss of each feature for h of shape (k, n_features), of that shape.
         n_features: Number of features.
-        n_hidden: Number of dimensions, at most n_features.
+        n_hidden: Number of dimensions, whole or not, at most n_features.
 
     Returns:
         h of shape (n_features,).
     """
     grid = np.arange(_STEPS + 1) / _STEPS
     costs = losses(np.repeat(grid[:, None], n_features, axis=1))
-    steps = least_cost(costs, 0, n_hidden * _STEPS, n_hidden * _STEPS)
+    total = int(n_hidden * _STEPS)
+    steps = least_cost(costs, 0, total, total)
     h, step = steps / _STEPS, 1 / _STEPS
     offsets = np.arange(-_WINDOW, _WINDOW + 1)
     for _ in range(_HALVINGS):

@@ -1,4 +1,4 @@
-"""One Lagrange multiplier: n_hidden dimensions shared among classes of equal features at one price."""
+"""One Lagrange multiplier: n_hidden dimensions, whole or not, shared among classes of equal features at one price."""
 
 import bisect
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ class Sharing:
     counts: npt.NDArray[np.intp]
     demand: Demand
 
-    def relaxed(self, n_hidden: int) -> Relaxed:
+    def relaxed(self, n_hidden: float) -> Relaxed:
         """Returns the optimum over the lower convex hulls, for n_hidden less than the number of features."""
 
         def before(place: int) -> float:
@@ -81,7 +81,7 @@ class Sharing:
         assert log_price is not None
         return Relaxed(log_price, passed + size, is_split=False)
 
-    def whole(self, upgrades: int, n_hidden: int, near: float) -> Groups | None:
+    def whole(self, upgrades: int, n_hidden: float, near: float) -> Groups | None:
         """Returns the best shares when so many features have passed a chord, or None if these cannot use n_hidden."""
         if not 0 <= upgrades <= self._passed[-1]:
             return None
@@ -96,7 +96,7 @@ class Sharing:
             h = np.clip(h + room * ((n_hidden - (count * h).sum()) / (count * room).sum()), 0, 1)
         return Groups(which, count, h)
 
-    def with_one_between(self, relaxed: Relaxed, n_hidden: int) -> Groups:
+    def with_one_between(self, relaxed: Relaxed, n_hidden: float) -> Groups:
         """Returns the relaxed optimum with the part of a feature that it has been given put into that feature."""
         upgrades = int(relaxed.upgrades)
         which, level, count = self._levels(upgrades)
@@ -153,7 +153,7 @@ class Sharing:
         which: npt.NDArray[np.intp],
         level: npt.NDArray[np.intp],
         count: npt.NDArray[np.intp],
-        n_hidden: int,
+        n_hidden: float,
         near: float | None = None,
     ) -> float | None:
         """Returns the log price at which the groups want n_hidden in all, or None if there is none."""
