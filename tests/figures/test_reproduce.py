@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from superposition import _provenance
+from superposition.compression import NestedScheme
 from superposition.figures import FIGURES, PRESETS, reproduce
-from superposition.sweeps import Store
+from superposition.sweeps import Store, Workplace
 from superposition.sweeps.cell import digest
 from tests.figures.conftest import MADE, TINY
 from tests.rounding import gamma
@@ -66,6 +67,23 @@ def test_second_run_trains_measures_and_draws_nothing(made, results, monkeypatch
     assert calls == {"measure": [], "draw": []}
     assert contents(results) == before
     assert [outcome.checks for outcome in again] == [outcome.checks for outcome in made[1]]
+
+
+def test_figures_train_and_sample_nothing(made, monkeypatch):
+    for name in (
+        "training.train",
+        "diagnostics.held_out_loss",
+        "compression.best_at_precision",
+        "decoders.fit_decoder",
+    ):
+        monkeypatch.setattr(f"superposition.{name}", lambda *_, **__: pytest.fail("measured in a figure"))
+    monkeypatch.setattr(NestedScheme, "sampled_loss", lambda *_, **__: pytest.fail("measured in a figure"))
+    cells = [cell for figure in MADE for cell in figure.cells(TINY)]
+    for measure in ("rug", "scheme", "precision"):
+        with pytest.raises(pytest.fail.Exception, match="measured in a figure"):
+            next(cell for cell in cells if cell.measure == measure).row(Workplace(made[0]))
+    for figure in MADE:
+        assert figure.measure(TINY, Store(made[0] / "cells")).num_rows
 
 
 # Two without cells, and one with cells and a reference.
@@ -269,3 +287,24 @@ def test_the_papers_sizes():
     rugs = paper.bounds.cells(0)
     assert {rug.n_features for rug in rugs} == {32768}
     assert all(rug.probability * 32768 > 5 and rug.probability < 0.1 * rug.n_hidden / 32768 * 1.001 for rug in rugs)
+
+
+# Figures that have no sizes: images and functions, the theory, and curves without a sample.
+_OF_ONE_SIZE = {"1", "A1", "A2", "T1"}
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_every_preset_measures_more_than_the_quick_one(figure):
+    """More cells, more steps or samples in each, or larger ones."""
+    keys = {name: {cell.key for cell in figure.cells(preset)} for name, preset in PRESETS.items()}
+    if figure.name in _OF_ONE_SIZE:
+        assert set().union(*keys.values()) == set()
+        return
+    for name in ("laptop", "reference", "paper"):
+        if figure.name != "3":  # the paper's one model, of which no larger one is needed
+            assert keys[name] - keys["quick"], name
+
+
+def test_a_preset_of_ones_own_has_the_sizes_of_quick():
+    mine = dataclasses.replace(PRESETS["laptop"], name="mine")
+    assert [mine.own({"quick": 1, "laptop": 2}), PRESETS["laptop"].own({"quick": 1, "laptop": 2})] == [1, 2]
