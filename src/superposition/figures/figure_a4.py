@@ -159,6 +159,7 @@ class FigureA4(Figure):
             axis.set(xscale="log", yscale="log", ylim=(4e-4, 2.5))
         pair.set_xticks([3, 6, 12, 24, 48, 96], ["3", "6", "12", "24", "48", "96"])
         nested.set_xticks([6, 20, 60, 200, 400], ["6", "20", "60", "200", "400"])
+        precision.set_ylim(min(4e-4, 0.5 * column(table, "loss", panel="code").min()), 2.5)
         powers = [2**i for i in range(1, 8) if 2**i <= column(table, "levels", panel="code").max()]
         precision.set_xticks(powers, [str(power) for power in powers])
         for axis in (pair, nested, precision):
