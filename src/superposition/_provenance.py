@@ -1,5 +1,6 @@
 """What ran: versions and the commit of the source."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -8,11 +9,25 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
+# Those that compute and draw.
+_PACKAGES = ("matplotlib", "numpy", "pyarrow", "scipy", "torch")
+
 
 def provenance() -> dict[str, Any]:
     """Returns the versions of the package, of what it computes with and of Python, and its commit if it is known."""
     versions = {name: version(name) for name in ("superposition", "torch", "numpy")}
     return {"versions": {**versions, "python": platform.python_version()}, "commit": commit()}
+
+
+@cache
+def code() -> tuple[str, ...]:
+    """Returns all code that a number or a picture comes from: a digest of the package's own files, and versions."""
+    root, own = Path(__file__).parent, hashlib.blake2b(digest_size=16)
+    for path in sorted(root.rglob("*.*")):
+        if path.suffix != ".pyc" and path.is_file():
+            content = path.read_bytes()
+            own.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)
+    return own.hexdigest(), platform.python_version(), *(f"{name} {version(name)}" for name in _PACKAGES)
 
 
 @cache

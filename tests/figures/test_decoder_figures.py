@@ -16,20 +16,11 @@ from superposition.sweeps import Plan, Store, Sweep, decoding, run_sweep
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figure_d1, "_N_FEATURES", 256)
-        patch.setattr(figure_d1, "_N_SAMPLES", 20)
-        patch.setattr(figure_d1, "_FEW_SAMPLES", 3)
-        patch.setattr(figure_d1, "_WIDTHS", (128,))
+        patch.setattr(figure_d1, "_SIZES", {"quick": figure_d1._Sizes(256, (64,), 20, 3, 128)})
         patch.setattr(figure_d1, "_CURVE", np.array([0.1, 0.3]))
-        patch.setattr(figure_d2, "_N_FEATURES", 128)
-        patch.setattr(figure_d2, "_N_SAMPLES", 10)
-        patch.setattr(figure_d2, "_WIDTHS", (24, 96))
-        patch.setattr(figure_d2, "_ACTIVE", (2, 8))
+        patch.setattr(figure_d2, "_SIZES", {"quick": figure_d2._Sizes(128, (3, 12), 1, 10)})
         patch.setattr(decoding, "_STEPS", 60)
-        patch.setattr(figure_d3, "_SIZES", ((16, 4, 0.1),))
-        patch.setattr(figure_d3, "_STEPS", 40)
-        patch.setattr(figure_d3, "_BATCH", 64)
-        patch.setattr(figure_d3, "_SEEDS", 2)
+        patch.setattr(figure_d3, "_SIZES", {"quick": figure_d3._Sizes(((16, 4, 0.1), (16, 4, 0.2)), 40, 64, 2)})
         figures, store = (FigureD1(), FigureD2(), FigureD3()), Store(tmp_path_factory.mktemp("store"))
         cells = [cell for figure in figures for cell in figure.cells(PRESETS["quick"])]
         assert not run_sweep(Sweep(tuple(cells)), store).missing
@@ -94,7 +85,7 @@ class TestFigureD2:
                 for share in (0.5, 2.0):
                     m = share * 256 * amp_threshold(k / 256)
                     oamp = oamp_above if share > 1 else oamp_below
-                    common = {"source": "measured", "encoder": encoder, "n_hidden": m, "k": k}
+                    common = {"source": "measured", "encoder": encoder, "n_features": 256, "n_hidden": m, "k": k}
                     factor = rug if encoder == "rug" else 1.0
                     records.append({**common, "method": "OAMP", "recovered": oamp * factor})
                     records.append({**common, "method": "pursuit", "recovered": pursuit * oamp})

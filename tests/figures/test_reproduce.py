@@ -3,12 +3,17 @@
 import dataclasses
 import json
 import shutil
+from importlib.metadata import version
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from superposition import _provenance
+from superposition.compression import NestedScheme
 from superposition.figures import FIGURES, PRESETS, reproduce
+from superposition.sweeps import Store, Workplace
+from superposition.sweeps.cell import digest
 from tests.figures.conftest import MADE, TINY
 from tests.rounding import gamma
 
@@ -37,12 +42,158 @@ def results(made, tmp_path):
     return shutil.copytree(made[0], tmp_path / "results")
 
 
-def test_second_run_trains_nothing_and_gives_the_same_bytes(results, monkeypatch):
-    folder = results
-    before = contents(folder)
+@pytest.fixture
+def calls(monkeypatch):
+    """Names of the figures that are measured and drawn from now on."""
+    found = {"measure": [], "draw": []}
+
+    def logged(method, log):
+        def call(figure, *given):
+            log.append(figure.name)
+            return method(figure, *given)
+
+        return call
+
+    for kind in {type(figure) for figure in MADE}:
+        for name, log in found.items():
+            monkeypatch.setattr(kind, name, logged(getattr(kind, name), log))
+    return found
+
+
+def test_second_run_trains_measures_and_draws_nothing(made, results, monkeypatch, calls):
+    before = contents(results)
     monkeypatch.setattr("superposition.sweeps.unit.Unit.run", lambda *_: pytest.fail("trained again"))
-    reproduce(MADE, TINY, folder)
-    assert contents(folder) == before
+    again = reproduce(MADE, TINY, results)
+    assert calls == {"measure": [], "draw": []}
+    assert contents(results) == before
+    assert [outcome.checks for outcome in again] == [outcome.checks for outcome in made[1]]
+
+
+def test_figures_train_and_sample_nothing(made, monkeypatch):
+    for name in (
+        "training.train",
+        "diagnostics.held_out_loss",
+        "compression.best_at_precision",
+        "decoders.fit_decoder",
+    ):
+        monkeypatch.setattr(f"superposition.{name}", lambda *_, **__: pytest.fail("measured in a figure"))
+    monkeypatch.setattr(NestedScheme, "sampled_loss", lambda *_, **__: pytest.fail("measured in a figure"))
+    cells = [cell for figure in MADE for cell in figure.cells(TINY)]
+    for measure in ("rug", "scheme", "precision"):
+        with pytest.raises(pytest.fail.Exception, match="measured in a figure"):
+            next(cell for cell in cells if cell.measure == measure).row(Workplace(made[0]))
+    for figure in MADE:
+        assert figure.measure(TINY, Store(made[0] / "cells")).num_rows
+
+
+# Two without cells, and one with cells and a reference.
+SOME = [figure for figure in MADE if figure.name in ("1", "3", "A2")]
+
+
+@pytest.fixture(scope="module")
+def some_made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("some")
+    reproduce(SOME, TINY, folder)
+    return folder
+
+
+@pytest.fixture
+def some(some_made, tmp_path):
+    """A folder of three figures, for a test that works in it."""
+    return shutil.copytree(some_made, tmp_path / "some")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("figure-A2.png", "figure-3.png"),
+        ("figure-A2.svg", "figure-3.svg"),
+        ("figure-3.png", "figure-A2.png"),
+        ("figure-3-reference.svg", "figure-3.svg"),
+        ("figure-3.parquet", "figure-A2.parquet"),
+    ],
+)
+@pytest.mark.parametrize("damage", ["missing", "cut", "of another figure"])
+def test_what_is_not_whole_is_made_again_and_nothing_else(some, calls, name, other, damage):
+    before, path = contents(some), some / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] if damage == "cut" else (some / other).read_bytes())
+    reproduce(SOME, TINY, some)
+    assert calls["measure"] == ["A2" if "A2" in name else "3"]
+    assert set(calls["draw"]) == set(calls["measure"])
+    assert contents(some) == before
+
+
+def test_a_changed_claim_is_made_again(some, calls):
+    before, path = contents(some), some / "figure-3.json"
+    summary = json.loads(path.read_text())
+    summary["checks"][0]["holds"] = not summary["checks"][0]["holds"]
+    path.write_text(json.dumps(summary))
+    reproduce(SOME, TINY, some)
+    assert calls["draw"] == ["3", "3"]
+    assert contents(some) == before
+
+
+def change_code(patch, _):
+    known = _provenance.code()
+    patch.setattr(_provenance, "code", lambda: ("other", *known[1:]))
+
+
+def change_a_package(patch, _):
+    patch.setattr(_provenance, "version", lambda name: "99" if name == "matplotlib" else version(name))
+    patch.setattr(_provenance, "code", _provenance.code.__wrapped__)
+
+
+def change_the_record_of_a_cell(_, folder):
+    record = Store(folder / "cells").folder(SOME[1].cells(TINY)[0]) / "record.json"
+    content = json.loads(record.read_text())
+    content["provenance"]["seconds"] += 1.0
+    content["digest"] = digest({name: value for name, value in content.items() if name != "digest"})
+    record.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        (lambda *_: None, []),
+        (change_code, ["1", "3", "A2"]),
+        (change_a_package, ["1", "3", "A2"]),
+        (change_the_record_of_a_cell, ["3"]),
+    ],
+)
+def test_what_is_made_of_something_else_is_made_again(some, calls, monkeypatch, change, again):
+    change(monkeypatch, some)
+    reproduce(SOME, TINY, some)
+    assert calls["measure"] == again
+    calls["measure"].clear()
+    reproduce(SOME, TINY, some)
+    assert calls["measure"] == []
+
+
+def test_another_size_is_made_again(some, calls):
+    reproduce(SOME, dataclasses.replace(TINY, seed=1), some)
+    assert calls["measure"] == ["1", "3", "A2"]
+
+
+def test_a_figure_of_ones_own_is_always_made(some, calls):
+    class Mine(type(MADE[0])):
+        pass
+
+    for _ in range(2):
+        reproduce([Mine()], TINY, some)
+    assert calls["measure"] == ["1", "1"]
+
+
+def test_after_redrawing_all_is_made_once_more(some, calls):
+    before = contents(some)
+    reproduce(SOME, TINY, some, redraw=True)
+    assert (calls["measure"], len(set(calls["draw"]))) == ([], 3)
+    for _ in range(2):
+        reproduce(SOME, TINY, some)
+    assert calls["measure"] == ["1", "3", "A2"]
+    assert contents(some) == before
 
 
 def test_redraw_needs_tables_only(made, tmp_path):
@@ -50,7 +201,17 @@ def test_redraw_needs_tables_only(made, tmp_path):
     for table in folder.glob("figure-*.parquet"):
         (tmp_path / table.name).write_bytes(table.read_bytes())
     reproduce(MADE, TINY, tmp_path, redraw=True)
-    assert contents(tmp_path) == contents(folder)
+    pictures, summaries = (
+        [{name: content for name, content in contents(at).items() if name.endswith(".json") is is_summary}
+         for at in (tmp_path, folder)]
+        for is_summary in (False, True)
+    )  # fmt: skip
+    assert pictures[0] == pictures[1]
+    for name in summaries[0]:
+        mine, theirs = (json.loads(each[name]) for each in summaries)
+        assert mine.pop("digest") is None, "nobody knows what the table was made of"
+        assert theirs.pop("digest")
+        assert mine == theirs
     assert not (tmp_path / "cells").exists()
 
 
@@ -126,3 +287,24 @@ def test_the_papers_sizes():
     rugs = paper.bounds.cells(0)
     assert {rug.n_features for rug in rugs} == {32768}
     assert all(rug.probability * 32768 > 5 and rug.probability < 0.1 * rug.n_hidden / 32768 * 1.001 for rug in rugs)
+
+
+# Figures that have no sizes: images and functions, the theory, and curves without a sample.
+_OF_ONE_SIZE = {"1", "A1", "A2", "T1"}
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_every_preset_measures_more_than_the_quick_one(figure):
+    """More cells, more steps or samples in each, or larger ones."""
+    keys = {name: {cell.key for cell in figure.cells(preset)} for name, preset in PRESETS.items()}
+    if figure.name in _OF_ONE_SIZE:
+        assert set().union(*keys.values()) == set()
+        return
+    for name in ("laptop", "reference", "paper"):
+        if figure.name != "3":  # the paper's one model, of which no larger one is needed
+            assert keys[name] - keys["quick"], name
+
+
+def test_a_preset_of_ones_own_has_the_sizes_of_quick():
+    mine = dataclasses.replace(PRESETS["laptop"], name="mine")
+    assert [mine.own({"quick": 1, "laptop": 2}), PRESETS["laptop"].own({"quick": 1, "laptop": 2})] == [1, 2]

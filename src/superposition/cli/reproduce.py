@@ -35,7 +35,7 @@ class Reproduce(Executed):
     reference: all sizes up to 8192 and both protocols, three hours; paper: all grids whole, for a cluster. Interrupt at
     any time: the same command goes on."""
     out: Path = Path("results")
-    """Folder of the results; models that are there already are not trained again."""
+    """Folder of the results; what is there already, and whole, is not made again."""
     device: str = "cpu"
     """Torch device of the models, such as cpu or cuda."""
     redraw: bool = False

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 Of = TypeVar("Of", bound=Cell)
+# Columns of a stored cell's row that say what ran where.
+PROVENANCE = ("superposition", "commit", "seed", "threads", "processor", "device", "seconds")
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ class Figure(abc.ABC):
 
 def provenance(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the columns of a stored cell's row that say what ran where."""
-    names = ("superposition", "commit", "seed", "threads", "processor", "device", "seconds")
-    return {name: row.get(name) for name in names}
+    return {name: row.get(name) for name in PROVENANCE}
 
 
 def estimated(

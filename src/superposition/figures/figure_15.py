@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from superposition._checks import FloatArray
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, provenance
+from superposition.figures.base import PROVENANCE, Check, Figure, column
 from superposition.figures.presets import Preset
 from superposition.sweeps import RugCell, Store
 
@@ -46,21 +46,8 @@ class Figure15(Figure):
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a rug."""
-        records = []
-        for cell in self.cells(preset):
-            row = store.get(cell).row
-            records.append(
-                {
-                    "n_features": cell.n_features,
-                    "n_hidden": cell.n_hidden,
-                    "ratio": cell.n_hidden / cell.n_features,
-                    "probability": cell.probability,
-                    "p2_over_r": row["p2_over_r"],
-                    **{name: row[name] for name in _COLUMNS},
-                    **provenance(row),
-                }
-            )
-        return pa.Table.from_pylist(records)
+        names = ("n_features", "n_hidden", "ratio", "probability", "p2_over_r", *_COLUMNS, *PROVENANCE)
+        return store.table(self.cells(preset)).select(names)
 
     def checks(self, table: pa.Table) -> list[Check]:
         """Checks the bounds, the exponent, the logarithm, and the prediction."""

@@ -6,13 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from superposition._checks import FloatArray
-from superposition.diagnostics import held_out_loss
-from superposition.features import SparseFeatures
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, distinct, provenance, rows
 from superposition.figures.presets import Preset
-from superposition.models import PersianRug
-from superposition.sweeps import Store, TrainedCell, stored_run
+from superposition.sweeps import Cell, Store, StoredCell
 from superposition.theory import antipodal_loss, linear_loss, loss_bounds, symmetric_optimum
 
 if TYPE_CHECKING:
@@ -49,15 +46,14 @@ class Figure2(Figure):
         "models took the same number of steps (column steps of the table)."
     )
 
-    def cells(self, preset: Preset) -> list[TrainedCell]:
-        """Returns the models over sizes, probabilities and ratios."""
-        return preset.trained_cells()
+    def cells(self, preset: Preset) -> list[Cell]:
+        """Returns the models and rugs over sizes, probabilities and ratios."""
+        return [*preset.trained_cells(), *preset.rug_cells()]
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a source, size, probability and ratio."""
-        records = [_trained(cell, store) for cell in self.cells(preset)]
+        records = [_measured(store.get(cell)) for cell in self.cells(preset)]
         for p in preset.probabilities:
-            records += [_rug(n, r, p, preset) for n in preset.rug_sizes for r in preset.ratios]
             for r in _line_ratios(min(preset.ratios) / 2):
                 records.append(_row("linear", 0, float(r), p, linear_loss(r, p)))
                 bounds = loss_bounds(r, p)
@@ -222,27 +218,11 @@ def _line_ratios(low: float) -> FloatArray:
     return np.unique(np.concatenate([np.geomspace(low, 0.9, 50), 1 - np.geomspace(0.1, 1e-3, 30)]))
 
 
-def _rug(n: int, ratio: float, p: float, preset: Preset) -> dict[str, Any]:
-    features = SparseFeatures(n, p)
-    rug = PersianRug.fit(features, round(ratio * n), seed=preset.seed)
-    loss = held_out_loss(rug, features, n_samples=max(1, preset.rug_entries // n), seed=preset.seed)
-    return _row("rug", n, rug.n_hidden / n, p, loss.value, loss.standard_error, loss.count)
-
-
-def _trained(cell: TrainedCell, store: Store) -> dict[str, Any]:
-    run = stored_run(store, cell)
-    ratio = cell.n_hidden / cell.n_features
-    loss = run.loss
-    found = _row(
-        "trained", cell.n_features, ratio, float(cell.probability), loss.value, loss.standard_error, loss.count
-    )
-    return {
-        **found,
-        "protocol": cell.protocol,
-        "stopped": run.row["stopped"],
-        "steps": run.row["steps"],
-        **provenance(run.row),
-    }
+def _measured(stored: StoredCell) -> dict[str, Any]:
+    row, loss = stored.row, stored.estimate("loss")
+    where = stored.cell.measure, row["n_features"], row["ratio"], row["probability"]
+    found = _row(*where, loss.value, loss.standard_error, loss.count)
+    return {**found, **{name: row.get(name) for name in ("protocol", "stopped", "steps")}, **provenance(row)}
 
 
 def _row(

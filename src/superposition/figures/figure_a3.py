@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from superposition._checks import FloatArray
-from superposition.compression import NestedScheme, QuantizedPair, best_levels, linear_loss
+from superposition.compression import QuantizedPair, best_levels, linear_loss
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store
+from superposition.sweeps import SchemeCell, Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -34,7 +34,17 @@ class FigureA3(Figure):
         " in place of centred ones, and a code with gaps that guard the decoder's ramps. The linear optimum is 1/24."
     )
 
-    def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
+    def cells(self, preset: Preset) -> list[SchemeCell]:
+        """Returns the schemes of which samples are drawn."""
+        return [
+            SchemeCell(2, 1, levels, ramp, units, "centred", preset.n_held_out, preset.seed + levels)
+            for units in _UNITS
+            for levels in _LEVELS
+            for ramp in _SAMPLED
+            if ramp <= _widest(units, levels)
+        ]
+
+    def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a point: units, alignment, source, levels, ramp, loss, standard error."""
         records: list[dict[str, Any]] = []
 
@@ -44,17 +54,14 @@ class FigureA3(Figure):
 
         for units in _UNITS:
             for levels in _LEVELS:
-                widest = 1 / levels if units == "input" else 1.0
-                for ramp in np.geomspace(_NARROW, widest * (1 - 1e-9), 40):
+                for ramp in np.geomspace(_NARROW, _widest(units, levels) * (1 - 1e-9), 40):
                     for alignment in ("centred", "before", "guarded") if levels == 3 else ("centred",):
                         scheme = QuantizedPair(levels, float(ramp), units, alignment)
                         add(scheme, "exact", scheme.expected_loss())
-                for ramp in _SAMPLED:
-                    if ramp <= widest:
-                        scheme = QuantizedPair(levels, ramp, units)
-                        sampled = NestedScheme(2, 1, scheme).sampled_loss(preset.n_held_out, seed=preset.seed + levels)
-                        add(scheme, "exact", scheme.expected_loss())
-                        add(scheme, "sampled", sampled.value, sampled.standard_error)
+        for cell in self.cells(preset):
+            scheme, sampled = QuantizedPair(cell.levels, cell.ramp, cell.units), store.get(cell).estimate("loss")
+            add(scheme, "exact", scheme.expected_loss())
+            add(scheme, "sampled", sampled.value, sampled.standard_error)
         return pa.Table.from_pylist(records)
 
     def checks(self, table: pa.Table) -> list[Check]:
@@ -141,3 +148,8 @@ class FigureA3(Figure):
                 for row in sampled
             ]
         )
+
+
+def _widest(units: str, levels: int) -> float:
+    """Returns the width of a segment."""
+    return 1 / levels if units == "input" else 1.0

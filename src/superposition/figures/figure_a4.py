@@ -1,7 +1,6 @@
 """Figure A4: what nonlinear compression costs, in neurons and in precision."""
 
 from dataclasses import dataclass, field
-from itertools import product
 from typing import TYPE_CHECKING, Any, final, get_args
 
 import numpy as np
@@ -10,9 +9,7 @@ import pyarrow as pa
 from superposition import _random
 from superposition._checks import FloatArray
 from superposition.compression import (
-    NestedScheme,
     QuantizedPair,
-    best_at_precision,
     linear_code_bound,
     linear_loss,
     smallest_network,
@@ -21,7 +18,7 @@ from superposition.compression.precision import PRECISIONS, Place
 from superposition.figures import style
 from superposition.figures.base import Check, Figure, column, rows
 from superposition.figures.presets import Preset
-from superposition.sweeps import Store
+from superposition.sweeps import Cell, PrecisionCell, SchemeCell, Store, StoredCell
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -30,7 +27,9 @@ if TYPE_CHECKING:
 _WIDE, _NARROW = 0.1, 0.01
 _SIZES = ((2, 1), (4, 2), (4, 1), (8, 2), (8, 1))
 _NESTED_LEVELS = (2, 3, 4, 6, 8, 12, 16)
-_LEVELS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+_FEW = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+_MORE = (*_FEW, 64, 96, 128, 192)
+_LEVELS = {"quick": _FEW, "laptop": _MORE, "reference": _MORE, "paper": _MORE}
 _PLACES: tuple[Place, ...] = get_args(Place)
 _MOST_SAMPLES = 8192
 
@@ -51,7 +50,11 @@ class FigureA4(Figure):
         "that type (dashed)."
     )
 
-    def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
+    def cells(self, preset: Preset) -> list[Cell]:
+        """Returns the nested schemes, and those of few bits."""
+        return [*_nested(preset), *_rounded(preset)]
+
+    def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a point: panel, series, x (neurons or levels), levels, loss over linear and its error."""
         points = _Points()
         for levels in range(1, 10):
@@ -63,24 +66,12 @@ class FigureA4(Figure):
             points.add("pair", "fewest, narrow", 4 * levels - 2, levels, narrow)
         loss = _smallest_loss(preset)
         points.add("pair", "smallest", smallest_network().n_neurons, 0, *loss)
-        for n, m in _SIZES:
-            for levels in _NESTED_LEVELS:
-                scheme = NestedScheme(n, m, QuantizedPair(levels, _NARROW, "segment", "guarded"))
-                sampled, linear = scheme.sampled_loss(preset.n_held_out, seed=preset.seed), scheme.linear_loss()
-                points.add(
-                    "nested",
-                    f"{n} in {m}",
-                    scheme.n_neurons,
-                    levels,
-                    sampled.value / linear,
-                    sampled.standard_error / linear,
-                )
-        n_samples = min(preset.n_held_out, _MOST_SAMPLES)
-        for place, precision, levels in product(_PLACES, PRECISIONS, _LEVELS):
-            best = best_at_precision(2, 1, levels, precision, place, n_samples=n_samples, seed=preset.seed).loss
-            points.add(
-                place, precision, levels, levels, best.value / linear_loss(), best.standard_error / linear_loss()
-            )
+        for cell in _nested(preset):
+            panel, series = "nested", f"{cell.n_features} in {cell.n_hidden}"
+            points.add(panel, series, store.get(cell).row["neurons"], cell.levels, *_relative(store.get(cell)))
+        for rounded in _rounded(preset):
+            levels = rounded.levels
+            points.add(rounded.place, rounded.precision, levels, levels, *_relative(store.get(rounded)))
         return pa.Table.from_pylist(points.rows)
 
     def checks(self, table: pa.Table) -> list[Check]:
@@ -94,6 +85,7 @@ class FigureA4(Figure):
         gains = {f"{n} in {m}": column(table, "loss", panel="nested", series=f"{n} in {m}").min() for n, m in _SIZES}
         carried = {place: [_best(table, place, precision) for precision in PRECISIONS] for place in _PLACES}
         code, network = carried["code"], carried["network"]
+        most = column(table, "levels", panel="code").max()
         return [
             Check(
                 "The scheme requires 12 neurons for each of its levels.",
@@ -126,8 +118,8 @@ class FigureA4(Figure):
             Check(
                 "The floating-point precision of t is split between x and y.",
                 "paper",
-                "levels of least loss in " + ", ".join(PRECISIONS) + f": {_listed(code)} if the code is rounded, "
-                f"{_listed(network)} if all is",
+                "levels of least loss in " + ", ".join(PRECISIONS) + f": {_listed(code, most)} if the code is rounded, "
+                f"{_listed(network, most)} if all is",
                 code[0] < code[1] < code[2] and network[0] < network[1] <= network[2],
             ),
         ]
@@ -167,7 +159,9 @@ class FigureA4(Figure):
             axis.set(xscale="log", yscale="log", ylim=(4e-4, 2.5))
         pair.set_xticks([3, 6, 12, 24, 48, 96], ["3", "6", "12", "24", "48", "96"])
         nested.set_xticks([6, 20, 60, 200, 400], ["6", "20", "60", "200", "400"])
-        precision.set_xticks([2, 4, 8, 16, 32], ["2", "4", "8", "16", "32"])
+        precision.set_ylim(min(4e-4, 0.5 * column(table, "loss", panel="code").min()), 2.5)
+        powers = [2**i for i in range(1, 8) if 2**i <= column(table, "levels", panel="code").max()]
+        precision.set_xticks(powers, [str(power) for power in powers])
         for axis in (pair, nested, precision):
             axis.minorticks_off()
         pair.legend(loc="lower left")
@@ -188,6 +182,30 @@ class _Points:
         self.rows.append(
             {"panel": panel, "series": series, "x": x, "levels": levels, "loss": loss, "standard_error": error}
         )
+
+
+def _nested(preset: Preset) -> list[SchemeCell]:
+    return [
+        SchemeCell(n, m, levels, _NARROW, n_samples=preset.n_held_out, seed=preset.seed)
+        for n, m in _SIZES
+        for levels in _NESTED_LEVELS
+    ]
+
+
+def _rounded(preset: Preset) -> list[PrecisionCell]:
+    n_samples = min(preset.n_held_out, _MOST_SAMPLES)
+    return [
+        PrecisionCell(2, 1, levels, precision, place, n_samples, preset.seed)
+        for place in _PLACES
+        for precision in PRECISIONS
+        for levels in preset.own(_LEVELS)
+    ]
+
+
+def _relative(stored: StoredCell) -> tuple[float, float]:
+    """Returns a loss over that of linear compression, and its standard error."""
+    loss, linear = stored.estimate("loss"), stored.row["linear_loss"]
+    return loss.value / linear, loss.standard_error / linear
 
 
 def _smallest_loss(preset: Preset) -> tuple[float, float]:
@@ -217,5 +235,5 @@ def _best(table: pa.Table, place: str, precision: str) -> float:
     return float(levels[np.argmin(loss)])
 
 
-def _listed(levels: list[float]) -> str:
-    return ", ".join(f"{each:.0f}{' (the most tried)' if each == _LEVELS[-1] else ''}" for each in levels)
+def _listed(levels: list[float], most: float) -> str:
+    return ", ".join(f"{each:.0f}{' (the most tried)' if each == most else ''}" for each in levels)

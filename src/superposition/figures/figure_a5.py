@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Widths of the hidden layers, by their number in the encoder and in the decoder.
 _WIDTHS = {1: (2, 3, 5, 9, 18), 2: (5, 9)}
-_RUNS = 16
+_RUNS = {"quick": 16, "laptop": 32, "reference": 64, "paper": 64}
 _STARTS = (2, 3, 5, 9)
 _START_RAMP = 0.2
 _SHOWN = (10, 36)
@@ -184,7 +184,7 @@ def _learned(preset: Preset) -> dict[tuple[int, int], LearnedCell]:
             1,
             encoder="-".join([str(width)] * depth),
             decoder="-".join([str(width)] * depth),
-            n_runs=_RUNS,
+            n_runs=preset.own(_RUNS),
             n_steps=preset.n_steps * 4 // 3,
             learning_rate=_RATE / depth,
             n_held_out=preset.n_held_out,

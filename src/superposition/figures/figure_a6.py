@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 _N, _M = 32, 8
-_PROBABILITIES = (0.01, 0.03, 0.1, 0.25, 0.5, 1.0)
+_FEW, _MORE = (0.01, 0.03, 0.1, 0.25, 0.5, 1.0), (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
+_PROBABILITIES = {"quick": _FEW, "laptop": _MORE, "reference": _MORE, "paper": _MORE}
 _CURVE = np.geomspace(0.01, 1.0, 41)
 # Widths of the hidden layers of encoder and decoder, by the neurons in units of those of superposition, its n ReLUs.
 _BUDGETS = {1: ((8,), (24,)), 2: ((16,), (48,))}
 # All of them in the decoder: the code is linear, as in superposition.
 _LINEAR_CODE: tuple[tuple[int, ...], tuple[int, ...]] = ((), (32,))
 _CONSTRUCTED = (1, 2, 5)
-_RUNS = 3
+_RUNS = {"quick": 3, "laptop": 6, "reference": 12, "paper": 16}
 _RATE = 0.02
 
 
@@ -39,24 +40,24 @@ class FigureA6(Figure):
         "n = 32 features in 8 hidden dimensions: loss over that of the best linear compression, against the "
         "probability p that a feature is active. Superposition (a linear encoder and one ReLU a feature, 32 in all): "
         "the mean-field optimum and trained models. Nonlinear: trained perceptrons 32 → … → 8 → … → 32, the best of "
-        "three runs, with as many ReLUs (8 + 24), twice as many (16 + 48), or a linear code and all 32 in the "
-        "decoder. Constructed: 8 features whole, as many others quantised as the neurons allow, with ramps of no "
-        "width and codes of all precision; five times as many neurons reach them all. Bars: two standard errors "
-        "(smaller than the points)."
+        "several runs (column runs of the table), with as many ReLUs (8 + 24), twice as many (16 + 48), or a linear "
+        "code and all 32 in the decoder. Constructed: 8 features whole, as many others quantised as the neurons "
+        "allow, with ramps of no width and codes of all precision; five times as many neurons reach them all. Bars: "
+        "two standard errors (smaller than the points)."
     )
 
     def cells(self, preset: Preset) -> list[Cell]:
         """Returns the models in superposition, and the networks."""
-        networks = [cell for p in _PROBABILITIES for _, _, cell in _networks(p, preset)]
-        return [*(_superposed(p, preset) for p in _PROBABILITIES), *networks]
+        networks = [cell for p in preset.own(_PROBABILITIES) for _, _, cell in _networks(p, preset)]
+        return [*(_superposed(p, preset) for p in preset.own(_PROBABILITIES)), *networks]
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a point: series, neurons, probability, loss over linear and its standard error."""
         records: list[dict[str, Any]] = []
 
-        def add(series: str, neurons: int, p: float, loss: float, error: float = 0.0) -> None:
+        def add(series: str, neurons: int, p: float, loss: float, error: float = 0.0, runs: int = 1) -> None:
             linear = theory.linear_loss(_M / _N, p)
-            where = {"series": series, "neurons": neurons, "probability": p}
+            where = {"series": series, "neurons": neurons, "probability": p, "runs": runs}
             records.append({**where, "loss": loss / linear, "standard_error": error / linear})
 
         for p in _CURVE.tolist():
@@ -64,12 +65,12 @@ class FigureA6(Figure):
             add("mean field", _N, p, theory.symmetric_optimum(_M / _N, p).loss)
             for times in _CONSTRUCTED:
                 add("constructed", times * _N, p, sparse_construction(features, _M, times * _N).loss)
-        for p in _PROBABILITIES:
+        for p in preset.own(_PROBABILITIES):
             loss = store.get(_superposed(p, preset)).estimate("loss")
             add("superposition", _N, p, loss.value, loss.standard_error)
             for series, times, cell in _networks(p, preset):
                 loss = store.get(cell).estimate("loss")
-                add(series, times * _N, p, loss.value, loss.standard_error)
+                add(series, times * _N, p, loss.value, loss.standard_error, cell.n_runs)
         return pa.Table.from_pylist(records)
 
     def checks(self, table: pa.Table) -> list[Check]:
@@ -172,7 +173,7 @@ def _networks(p: float, preset: Preset) -> list[tuple[str, int, LearnedCell]]:
                 p,
                 encoder="-".join(map(str, encoder)),
                 decoder="-".join(map(str, decoder)),
-                n_runs=_RUNS,
+                n_runs=preset.own(_RUNS),
                 n_steps=preset.n_steps * 4 // 3,
                 learning_rate=_RATE,
                 n_held_out=preset.n_held_out,

@@ -1,5 +1,6 @@
 """Figure D1: the loss of every decoder of a rug against the ratio."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import numpy as np
@@ -8,18 +9,17 @@ import pyarrow as pa
 from superposition import theory
 from superposition._names import DecoderName
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, estimated, rows
+from superposition.figures.base import Check, Figure, column, distinct, estimated, rows
 from superposition.figures.presets import Preset
 from superposition.sweeps import DecoderCell, Store
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
-_N_FEATURES, _PROBABILITY, _N_SAMPLES = 2048, 0.05, 150
-# Of greedy pursuit, which takes a hundred times as long.
-_FEW_SAMPLES = 25
-_CALIBRATION = 128
-_WIDTHS = (96, 160, 208, 272, 352, 512, 1024)
+_PROBABILITY = 0.05
+# In units of n_features/128.
+_WIDTHS = (6, 10, 13, 17, 22, 32, 64)
+_MORE_WIDTHS = (4, 6, 8, 10, 11, 13, 15, 17, 19, 22, 26, 32, 44, 64, 88)
 # By their names in cells, and in the table.
 _DECODERS: dict[DecoderName, str] = {
     "relu": "ReLU", "jumprelu": "JumpReLU", "trec": "TRec", "bayes": "Bayes", "oracle": "OracleSupport",
@@ -36,6 +36,25 @@ _NOTHING, _FLOOR = 1e-9, 2e-4
 _BLURRED = 0.2
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """How large: of greedy pursuit, which takes a hundred times as long, there are few samples."""
+
+    n_features: int
+    widths: tuple[int, ...]
+    n_samples: int
+    few_samples: int
+    n_calibration: int
+
+
+_SIZES = {
+    "quick": _Sizes(2048, _WIDTHS, 150, 25, 128),
+    "laptop": _Sizes(4096, _MORE_WIDTHS, 300, 25, 256),
+    "reference": _Sizes(8192, _MORE_WIDTHS, 600, 25, 256),
+    "paper": _Sizes(16384, _MORE_WIDTHS, 1000, 50, 256),
+}
+
+
 @final
 class FigureD1(Figure):
     """What a better decoder buys, from the ReLU to message passing."""
@@ -43,9 +62,8 @@ class FigureD1(Figure):
     name = "D1"
     title = "Decoders of a Persian Rug"
     caption = (
-        f"Held-out loss against the ratio, rugs of n = {_N_FEATURES}, p = {_PROBABILITY:g}, {_N_SAMPLES} samples "
-        f"({_FEW_SAMPLES} for greedy pursuit); "
-        "bars are two standard errors. Lines: theory as n grows. Decoders that act on each entry by itself lie above "
+        f"Held-out loss of rugs against the ratio, p = {_PROBABILITY:g}; bars are two standard errors (column count of "
+        "the table: samples). Lines: theory as n grows. Decoders that act on each entry by itself lie above "
         "the Bayes loss; the oracle knows whether its own feature is active. Least squares on the k = np largest "
         "entries, greedy pursuit and message passing use all entries together: the last recovers x from the dotted "
         f"ratio on. Losses below {_FLOOR:g} are drawn at the lower edge of the left panel; where greedy pursuit "
@@ -54,17 +72,18 @@ class FigureD1(Figure):
 
     def cells(self, preset: Preset) -> list[DecoderCell]:
         """Returns one cell a decoder and width."""
+        sizes = preset.own(_SIZES)
         return [
             DecoderCell(
-                _N_FEATURES,
-                width,
+                sizes.n_features,
+                width * sizes.n_features // 128,
                 _PROBABILITY,
                 decoder,
-                n_samples=_FEW_SAMPLES if decoder == "omp" else _N_SAMPLES,
-                n_calibration=_CALIBRATION,
+                n_samples=sizes.few_samples if decoder == "omp" else sizes.n_samples,
+                n_calibration=sizes.n_calibration,
                 seed=preset.seed,
             )
-            for width in _WIDTHS
+            for width in sizes.widths
             for decoder in _DECODERS
         ]
 
@@ -75,7 +94,7 @@ class FigureD1(Figure):
             store,
             "loss",
             ("ratio", "predicted", "converged"),
-            lambda cell: {"source": "rug", "decoder": _DECODERS[cell.decoder]},
+            lambda cell: {"source": "rug", "n_features": cell.n_features, "decoder": _DECODERS[cell.decoder]},
         )
         return pa.Table.from_pylist([*records, *_curves()])
 
@@ -163,6 +182,7 @@ class FigureD1(Figure):
             axis.set_xticks([0.05, 0.1, 0.2, 0.5], ["0.05", "0.1", "0.2", "0.5"])
             axis.minorticks_off()
         axes[0].set(yscale="log", ylabel="loss per feature (feature units²)", ylim=(0.8 * _FLOOR, 0.06))
+        axes[0].set_title(f"rugs of n = {distinct(measured, 'n_features')[0]}")
         axes[1].set(ylabel="loss / loss of the best ReLU", ylim=(-0.05, 1.6))
         axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return figure

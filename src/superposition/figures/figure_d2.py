@@ -1,5 +1,6 @@
 """Figure D2: where sparse features are recovered exactly, over (m, k), by encoder and method."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, final
 
 import numpy as np
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-_N_FEATURES, _N_SAMPLES = 256, 25
-_WIDTHS = (16, 32, 48, 64, 96, 128, 160, 208)
-_ACTIVE = (2, 4, 8, 16, 32, 64, 128)
+# In units of n_features/16.
+_WIDTHS = (1, 2, 3, 4, 6, 8, 10, 13)
+_MORE_WIDTHS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 11.5, 13)
 _TRAINED_AT = 0.05
 _EXACT = 1e-2
 _BLURRED = 0.88, 1.5
@@ -31,6 +32,30 @@ _ENCODERS: dict[Literal["rug", "gaussian", "harmonic", "trained"], str] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """How large, and how fine the grid: active features from 2 to half of all, so many to a factor of two."""
+
+    n_features: int
+    widths: tuple[float, ...]
+    per_octave: int
+    n_samples: int
+
+    @property
+    def active(self) -> list[int]:
+        """Numbers of active features."""
+        octaves = round(np.log2(self.n_features / 4))
+        return sorted({round(2 ** (1 + i / self.per_octave)) for i in range(octaves * self.per_octave + 1)})
+
+
+_SIZES = {
+    "quick": _Sizes(256, _WIDTHS, 1, 25),
+    "laptop": _Sizes(512, _MORE_WIDTHS, 1, 100),
+    "reference": _Sizes(1024, _MORE_WIDTHS, 2, 100),
+    "paper": _Sizes(1024, _MORE_WIDTHS, 2, 200),
+}
+
+
 @final
 class FigureD2(Figure):
     """Recovery probability of three encoders, with the lines of the theories."""
@@ -38,7 +63,7 @@ class FigureD2(Figure):
     name = "D2"
     title = "Exact recovery of sparse features"
     caption = (
-        f"Share of {_N_SAMPLES} random k-sparse x ≥ 0 of n = {_N_FEATURES} features that are recovered from m "
+        "Share of random k-sparse x ≥ 0 (column count of the table) of n features that are recovered from m "
         "activations (white none, dark all; an error below 0.01 in every feature). Top: the k largest of the first "
         "estimate, least squares on them, and further rounds of both. Bottom: OAMP with prior p = k/n. Encoders: "
         f"trained for a short time at p = {_TRAINED_AT:g}, a Persian Rug, independent Gaussian entries. Lines: one "
@@ -48,28 +73,29 @@ class FigureD2(Figure):
 
     def cells(self, preset: Preset) -> list[RecoveryCell]:
         """Returns one cell an encoder, width, number of active features and method."""
+        sizes = preset.own(_SIZES)
         return [
             RecoveryCell(
-                _N_FEATURES,
-                width,
+                sizes.n_features,
+                round(width * sizes.n_features / 16),
                 k,
                 decoder,
                 encoder,
                 trained_at=_TRAINED_AT,
-                n_samples=_N_SAMPLES,
+                n_samples=sizes.n_samples,
                 tolerance=_EXACT,
                 seed=preset.seed,
             )
             for encoder in _ENCODERS
-            for width in _WIDTHS
-            for k in _ACTIVE
-            if k < width
+            for width in sizes.widths
+            for k in sizes.active
+            if k < width * sizes.n_features / 16
             for decoder in _METHODS
         ]
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row an encoder, method, m and k, and the lines."""
-        n = _N_FEATURES
+        n = preset.own(_SIZES).n_features
         records = estimated(
             self.cells(preset),
             store,
@@ -79,6 +105,7 @@ class FigureD2(Figure):
                 "source": "measured",
                 "encoder": _ENCODERS[cell.encoder],
                 "method": _METHODS[cell.decoder][0],
+                "n_features": n,
                 "n_hidden": cell.n_hidden,
                 "k": cell.k,
             },
@@ -97,7 +124,7 @@ class FigureD2(Figure):
     def checks(self, table: pa.Table) -> list[Check]:
         """Checks the thresholds of the theory, and that encoders of incoherent columns are alike."""
         measured = rows(table, source="measured", method="OAMP")
-        n = _N_FEATURES
+        n = distinct(measured, "n_features")[0]
         needed = {k: n * theory.amp_threshold(k / n) for k in distinct(measured, "k")}
         kept: dict[str, list[float]] = {"above": [], "below": []}
         for row in measured.to_pylist():
@@ -134,6 +161,8 @@ class FigureD2(Figure):
         """Draws a map a method and encoder."""
         import matplotlib.pyplot as plt
 
+        n = int(distinct(rows(table, source="measured"), "n_features")[0])
+        m_ticks, k_ticks = ([n // 2**i for i in powers] for powers in (range(4, -1, -1), range(7, 0, -2)))
         figure, axes = plt.subplots(2, 3, figsize=(9.4, 5.4), sharex=True, sharey=True)
         for row, (method, label) in enumerate(_METHODS.values()):
             for axis, kind in zip(axes[row], _ENCODERS.values(), strict=True):
@@ -142,13 +171,13 @@ class FigureD2(Figure):
                 image = axis.scatter(
                     m, k, c=share, cmap="Blues", vmin=0, vmax=1, edgecolors="0.4", linewidths=0.5, s=52
                 )
-                _draw_lines(axis, table)
-                axis.set(xscale="log", yscale="log", xlim=(13, 270), ylim=(1.5, 190))
-                axis.set_xticks([16, 32, 64, 128, 256], ["16", "32", "64", "128", "256"])
-                axis.set_yticks([2, 8, 32, 128], ["2", "8", "32", "128"])
+                _draw_lines(axis, table, n)
+                axis.set(xscale="log", yscale="log", xlim=(0.05 * n, 1.05 * n), ylim=(1.5, 0.74 * n))
+                axis.set_xticks(m_ticks, [str(m) for m in m_ticks])
+                axis.set_yticks(k_ticks, [str(k) for k in k_ticks])
                 axis.minorticks_off()
                 if row == 0:
-                    axis.set_title(f"{kind} encoder")
+                    axis.set_title(f"{kind} encoder, n = {n}")
                 else:
                     axis.set_xlabel("activations m")
             axes[row, 0].set_ylabel(f"{label}\nactive features k")
@@ -157,7 +186,7 @@ class FigureD2(Figure):
         return figure
 
 
-def _draw_lines(axis: "matplotlib.axes.Axes", table: pa.Table) -> None:
+def _draw_lines(axis: "matplotlib.axes.Axes", table: pa.Table, n_features: int) -> None:
     for name, colour, dash, label in (
         ("information", "0.5", ":", "m = k + 1"),
         ("message passing", style.GREEN, "-", "message passing"),
@@ -166,5 +195,5 @@ def _draw_lines(axis: "matplotlib.axes.Axes", table: pa.Table) -> None:
     ):
         m, k = (column(table, key, source=name) for key in ("n_hidden", "k"))
         # Beyond k = n/e the last one turns back.
-        order = np.argsort(k[k < _N_FEATURES / np.e]) if name == "theorem" else np.argsort(k)
+        order = np.argsort(k[k < n_features / np.e]) if name == "theorem" else np.argsort(k)
         axis.plot(m[order], k[order], dash, color=colour, label=label, linewidth=1.2)

@@ -1,5 +1,6 @@
 """Figure D3: autoencoders trained with other activations, against the ReLU."""
 
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, final
 
@@ -10,22 +11,36 @@ from superposition import theory
 from superposition._checks import FloatArray
 from superposition.estimate import Estimate
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, distinct, rows
+from superposition.figures.base import Check, Figure, column, rows
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
-# (n_features, n_hidden, p), one panel each, and how long each model is trained.
-_SIZES = ((64, 16, 0.05),)
-_STEPS, _BATCH = 500, 512
-# Beside the one that chooses the setting.
-_SEEDS = 3
 # Widths of the rectangle of a jump, and kept entries in units of the expected number of active ones, to choose from.
 _BANDWIDTHS = (0.03, 0.1, 0.3)
 _KEPT = (1.0, 1.7, 3.0)
 _Setting = tuple[str, float | None]  # of a cell: activation and setting
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """How large: a panel each (n_features, n_hidden, p), and how many seeds beside the one that chooses the setting."""
+
+    panels: tuple[tuple[int, int, float], ...]
+    n_steps: int
+    batch_size: int
+    seeds: int
+
+
+_PANELS = (64, 16, 0.05), (256, 64, 0.05), (256, 64, 0.01)
+_SIZES = {
+    "quick": _Sizes(_PANELS[:1], 500, 512, 3),
+    "laptop": _Sizes(_PANELS[:2], 1000, 512, 3),
+    "reference": _Sizes(_PANELS, 1500, 512, 5),
+    "paper": _Sizes((*_PANELS, (1024, 256, 0.01)), 2000, 1024, 8),
+}
 
 
 @final
@@ -36,9 +51,9 @@ class FigureD3(Figure):
     title = "Trained activations"
     caption = (
         "Held-out loss of autoencoders trained with each activation as a share of the ReLU's at equal size, sparsity, "
-        f"batches and steps ({_STEPS} of {_BATCH} samples); bars are two standard errors over "
-        f"{_SEEDS} seeds. Of k, or of the width of the rectangle in the place of a jump's derivative, the best of "
-        "three is shown, chosen by a seed of its own. "
+        "batches and steps; bars are two standard errors over seeds (columns steps and seeds of the table). Of k, or "
+        "of the width of the rectangle in the place of a jump's derivative, the best of three is shown, chosen by a "
+        "seed of its own. "
         "Lines: the Bayes and own-support ceilings at the interference of a Persian Rug, as shares of "
         "its best ReLU; trained interference is not Gaussian, so that they do not bound these models."
     )
@@ -47,22 +62,23 @@ class FigureD3(Figure):
         """Returns one cell an activation, setting and seed."""
         return [
             cell
-            for size in _SIZES
-            for settings in _choices(*size).values()
+            for panel in preset.own(_SIZES).panels
+            for settings in _choices(*panel).values()
             for setting in settings.values()
-            for cell in _replicates(size, setting, preset.seed)
+            for cell in _replicates(panel, setting, preset)
         ]
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row an activation, at the best of its settings."""
         records = []
-        for size in _SIZES:
-            n, m, p = size
+        sizes = preset.own(_SIZES)
+        for panel in sizes.panels:
+            n, m, p = panel
             best = theory.symmetric_optimum(m / n, p)
             found: dict[str, tuple[str, FloatArray]] = {}
-            for name, settings in _choices(*size).items():
+            for name, settings in _choices(*panel).items():
                 losses = {
-                    label: np.array([store.get(cell).row["loss"] for cell in _replicates(size, setting, preset.seed)])
+                    label: np.array([store.get(cell).row["loss"] for cell in _replicates(panel, setting, preset)])
                     for label, setting in settings.items()
                 }
                 # The first seed chooses, the others measure.
@@ -78,6 +94,8 @@ class FigureD3(Figure):
                         "n_features": n,
                         "n_hidden": m,
                         "probability": p,
+                        "steps": sizes.n_steps,
+                        "seeds": sizes.seeds,
                         "activation": name,
                         "setting": setting,
                         "loss": loss.value,
@@ -117,12 +135,13 @@ class FigureD3(Figure):
         """Draws shares of the ReLU's loss, a panel a setting."""
         import matplotlib.pyplot as plt
 
-        panels = [rows(table, probability=p) for p in reversed(distinct(table, "probability"))]
+        places = dict.fromkeys((row["n_features"], row["probability"]) for row in table.to_pylist())
+        panels = [rows(table, n_features=n, probability=p) for n, p in places]
         figure, axes = plt.subplots(1, len(panels), figsize=(1.4 + 5.6 * len(panels), 2.8), squeeze=False)
         for axis, here in zip(axes[0], panels, strict=True):
             share, error = column(here, "relative"), column(here, "relative_error")
-            places = list(range(len(share)))
-            axis.errorbar(share, places, xerr=2 * error, fmt="o", color=style.BLUE)
+            heights = list(range(len(share)))
+            axis.errorbar(share, heights, xerr=2 * error, fmt="o", color=style.BLUE)
             for name, colour, dash in (("bayes", style.GREEN, "--"), ("oracle", style.PURPLE, ":")):
                 label = {"bayes": "Bayes ceiling, rug", "oracle": "own support known, rug"}[name]
                 axis.axvline(column(here, name)[0], color=colour, linestyle=dash, label=label)
@@ -137,7 +156,7 @@ class FigureD3(Figure):
                 xlim=(0.0, 1.0 + max(0.25, 1.5 * float((share + 2 * error).max() - 1))),
                 ylim=(-0.6, len(share) - 0.2),
             )
-            axis.set_yticks(places, names)
+            axis.set_yticks(heights, names)
         axes[0, 0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return figure
 
@@ -155,17 +174,18 @@ def _choices(n: int, m: int, p: float) -> dict[str, dict[str, _Setting]]:  # noq
     }
 
 
-def _replicates(size: tuple[int, int, float], setting: _Setting, seed: int) -> list[TrainedCell]:
+def _replicates(panel: tuple[int, int, float], setting: _Setting, preset: Preset) -> list[TrainedCell]:
     """Returns the cells of one setting: that of the seed that chooses, and those that measure."""
+    sizes = preset.own(_SIZES)
     return [
         TrainedCell(
-            *size,
-            n_steps=_STEPS,
-            batch_size=_BATCH,
+            *panel,
+            n_steps=sizes.n_steps,
+            batch_size=sizes.batch_size,
             n_held_out=20_000,
             activation=setting[0],
             setting=setting[1],
-            seed=seed + offset,
+            seed=preset.seed + offset,
         )
-        for offset in range(_SEEDS + 1)
+        for offset in range(sizes.seeds + 1)
     ]

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from superposition.figures.base import Check, Figure, column, provenance, rows
+from superposition.figures.base import PROVENANCE, Check, Figure, column, rows
 from superposition.figures.maps import at_locations, draw_maps, panels
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 _SIGMAS = 3.0
 _SAME = 0.05
+_COLUMNS = (
+    *("protocol", "n_features", "ratio", "probability", "loss", "loss_standard_error", "mean_field_loss"),
+    *("linear_loss", "dead_features", "stopped", *PROVENANCE),
+)
 
 
 @final
@@ -36,29 +41,12 @@ class FigureT3(Figure):
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a model with its loss, the prediction and their ratio."""
-        records = []
-        for cell in self.cells(preset):
-            row = store.get(cell).row
-            predicted = row["mean_field_loss"]
-            loss, error = (np.nan if row[name] is None else row[name] for name in ("loss", "loss_standard_error"))
-            records.append(
-                {
-                    "protocol": cell.protocol,
-                    "n_features": cell.n_features,
-                    "ratio": cell.n_hidden / cell.n_features,
-                    "probability": cell.probability,
-                    "loss": loss,
-                    "loss_standard_error": error,
-                    "mean_field_loss": predicted,
-                    "linear_loss": row["linear_loss"],
-                    "value": loss / predicted,
-                    "standard_error": error / predicted,
-                    "dead_features": row.get("dead_features"),
-                    "stopped": row["stopped"],
-                    **provenance(row),
-                }
-            )
-        return pa.Table.from_pylist(records)
+        table = store.table(self.cells(preset))
+        relative = {
+            to: pc.divide(table[name], table["mean_field_loss"])
+            for to, name in (("value", "loss"), ("standard_error", "loss_standard_error"))
+        }
+        return pa.table({**{name: table[name] for name in _COLUMNS}, **relative})
 
     def checks(self, table: pa.Table) -> list[Check]:
         """Checks the paper's equality of trained models and rugs, and what is found instead."""

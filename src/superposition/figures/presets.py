@@ -1,11 +1,14 @@
 """How large the figures are: the presets of `superposition reproduce`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from superposition.sweeps import RugCell, TrainedCell
+
+Size = TypeVar("Size")
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class Rugs:
 
 @dataclass(frozen=True)
 class Preset:
-    """How large the figures are.
+    """How large the figures are; what one figure alone has lies beside its code, by the names of presets.
 
     Attributes:
         name: Its name.
@@ -168,11 +171,24 @@ class Preset:
     protocol_sizes: tuple[int, ...]
     seed: int = 0
 
+    def own(self, sizes: Mapping[str, Size]) -> Size:
+        """Returns what a figure has of its own at this preset, by its name; at one of a user's own, that of quick."""
+        return sizes.get(self.name, sizes["quick"])
+
     def trained_cells(self) -> list[TrainedCell]:
         """Returns the models of figure 2."""
         return [
             TrainedCell(n, round(r * n), p, n_steps=self.n_steps, n_held_out=self.n_held_out, seed=self.seed)
             for n in self.sizes
+            for p in self.probabilities
+            for r in self.ratios
+        ]
+
+    def rug_cells(self) -> list[RugCell]:
+        """Returns the rugs of figure 2."""
+        return [
+            RugCell(n, round(r * n), p, n_held_out=max(1, self.rug_entries // n), seed=self.seed)
+            for n in self.rug_sizes
             for p in self.probabilities
             for r in self.ratios
         ]

@@ -1,4 +1,4 @@
-"""Makes figures: trains what is missing, measures, checks, draws, and writes each result."""
+"""Makes figures: trains what is missing, measures, checks, draws, and writes what is not there already."""
 
 import contextlib
 import json
@@ -7,18 +7,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from superposition import _files, reference
+from superposition import _files, _provenance, reference
 from superposition._progress import Display
 from superposition.figures.base import Check, Figure
+from superposition.figures.catalogue import FIGURES
 from superposition.figures.presets import Preset
 from superposition.figures.style import settle_layout, styled
 from superposition.sweeps import Cell, Embedded, Executor, Store, Sweep, run_sweep
+from superposition.sweeps.cell import digest
 
 
 class CellsFailedError(RuntimeError):
@@ -32,7 +35,7 @@ class MadeFigure:
     Attributes:
         figure: Which.
         checks: Its claims, held against its table.
-        seconds: Time of measuring and drawing, without training.
+        seconds: Time of measuring and drawing, without training; of looking, if all was there.
     """
 
     figure: Figure
@@ -51,7 +54,9 @@ def reproduce(
 ) -> list[MadeFigure]:
     """Makes figures in a folder: figure-N.parquet, .png, .svg and .json for each, models under cells/.
 
-    Models that are in the folder already are not trained again; an interrupted run goes on where it was.
+    Models that are in the folder already are not trained again; an interrupted run goes on where it was. A figure whose
+    files are whole and made of the same models, preset, code and packages is not made again; one of a user's own, of
+    whose code little is known, always is.
 
     Args:
         figures: Which, in the order in which they are made.
@@ -85,12 +90,16 @@ def reproduce(
         for done, figure in enumerate(figures):
             report(done, len(figures), figure.title)
             started = time.monotonic()
-            path = _stem(folder, figure).with_suffix(".parquet")
-            if not redraw:
-                _write_table(figure.measure(preset, store), path, preset)
-            table = _read_table(path)
-            with _blaming(path) if redraw else contextlib.nullcontext():
-                outcomes.append(_finish(figure, table, folder, preset, started))
+            stem = _stem(folder, figure)
+            origin = None if redraw else _origin(figure, preset, store)
+            if (checks := _kept(stem, origin)) is None:
+                path = stem.with_suffix(".parquet")
+                if not redraw:
+                    _write_table(figure.measure(preset, store), path, preset)
+                table = _read_table(path)
+                with _blaming(path) if redraw else contextlib.nullcontext():
+                    checks = _finish(figure, table, stem, preset, origin)
+            outcomes.append(MadeFigure(figure, checks, time.monotonic() - started))
         report(len(figures), len(figures), "")
     return outcomes
 
@@ -110,17 +119,42 @@ def _complete(store: Store, cells: Sequence[Cell], display: Display, executor: E
         raise CellsFailedError(f"{len(result.missing)} of {len(result.cells)} cells failed ({reasons})")
 
 
-def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, started: float) -> MadeFigure:
+def _origin(figure: Figure, preset: Preset, store: Store) -> str | None:
+    """Returns a digest of all that decides the files of one of our figures; None for one of a user's own."""
+    if figure not in FIGURES:
+        return None
+    return digest([_provenance.code(), asdict(preset), store.digests(figure.cells(preset))])
+
+
+def _kept(stem: Path, origin: str | None) -> tuple[Check, ...] | None:
+    """Returns the claims of a figure that was made of the same, if its files are as they were written then."""
+    path = stem.with_suffix(".json")
+    if origin is None or not path.exists():
+        return None
+    summary = _files.read_json(path, "figure")
+    with contextlib.suppress(KeyError, TypeError, ValueError):  # a picture is missing, or the summary is not ours
+        if summary.pop("digest") == _seal(summary, stem, origin):
+            return tuple(Check(**check) for check in summary["checks"])
+    return None
+
+
+def _seal(summary: dict[str, Any], stem: Path, origin: str | None) -> str | None:
+    """Returns a digest of what a figure was made of, its summary and its other files; None if the first is unknown."""
+    files = [stem.with_suffix(f".{kind}") for kind in ("parquet", "png", "svg")]
+    if stem.name in reference.names():
+        files.append(_reference(stem).with_suffix(".svg"))
+    return origin and digest([origin, summary, [_files.digest(path) for path in files]])
+
+
+def _finish(figure: Figure, table: pa.Table, stem: Path, preset: Preset, origin: str | None) -> tuple[Check, ...]:
     """Checks and draws a stored table, and the reference beside it; writes the pictures and the summary."""
     checks = tuple(figure.checks(table))
-    stem = _stem(folder, figure)
     _draw(figure, table, stem, "png", "svg")
     beside = None
     if stem.name in reference.names():
         its = reference.load(stem.name)
-        _draw(figure, its, stem.with_name(f"{stem.name}-reference"), "svg")
+        _draw(figure, its, _reference(stem), "svg")
         beside = {"preset": reference.preset_of(its), "checks": [asdict(check) for check in figure.checks(its)]}
-    outcome = MadeFigure(figure, checks, time.monotonic() - started)
     summary = {
         "name": figure.name,
         "title": figure.title,
@@ -130,8 +164,8 @@ def _finish(figure: Figure, table: pa.Table, folder: Path, preset: Preset, start
         "reference": beside,
         "version": version("superposition"),
     }
-    _files.write_json(stem.with_suffix(".json"), summary)
-    return outcome
+    _files.write_json(stem.with_suffix(".json"), {**summary, "digest": _seal(summary, stem, origin)})
+    return checks
 
 
 def _draw(figure: Figure, table: pa.Table, stem: Path, *kinds: str) -> None:
@@ -151,6 +185,10 @@ def _draw(figure: Figure, table: pa.Table, stem: Path, *kinds: str) -> None:
 
 def _stem(folder: Path, figure: Figure) -> Path:
     return folder / f"figure-{figure.name}"
+
+
+def _reference(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}-reference")
 
 
 def _write_table(table: pa.Table, path: Path, preset: Preset) -> None:

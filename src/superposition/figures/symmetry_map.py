@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 import pyarrow as pa
 
-from superposition.figures.base import Check, Figure, column, provenance, rows
+from superposition.figures.base import PROVENANCE, Check, Figure, column, rows
 from superposition.figures.maps import at_locations, draw_maps, panels, slopes
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store, TrainedCell
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 _SIGMAS = 3.0
+_COLUMNS = (
+    "protocol",
+    "n_features",
+    "n_hidden",
+    "ratio",
+    "probability",
+    "dead_features",
+    "stopped",
+    "steps",
+    *PROVENANCE,
+)
 
 
 @final
@@ -55,28 +66,12 @@ class SymmetryMap(Figure):
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns one row a model with the statistic and, for Δ, its standard error."""
-        records = []
-        for cell in self.cells(preset):
-            row = store.get(cell).row
-            records.append(
-                {
-                    "source": "trained",
-                    "protocol": cell.protocol,
-                    "n_features": cell.n_features,
-                    "n_hidden": cell.n_hidden,
-                    "ratio": cell.n_hidden / cell.n_features,
-                    "probability": cell.probability,
-                    "value": row.get(self.statistic),
-                    "standard_error": row.get(f"{self.statistic}_standard_error"),
-                    "dead_features": row.get("dead_features"),
-                    "stopped": row["stopped"],
-                    "steps": row["steps"],
-                    **provenance(row),
-                }
-            )
-        schema = {"value": pa.float64(), "standard_error": pa.float64(), "dead_features": pa.int64()}
-        table = pa.Table.from_pylist(records)
-        return table.cast(pa.schema([field.with_type(schema.get(field.name, field.type)) for field in table.schema]))
+        table = store.table(self.cells(preset))
+        statistics = {
+            to: table[name] if name in table.column_names else pa.nulls(table.num_rows, pa.float64())
+            for to, name in (("value", self.statistic), ("standard_error", f"{self.statistic}_standard_error"))
+        }
+        return pa.table({**{name: table[name] for name in _COLUMNS}, **statistics})
 
     def checks(self, table: pa.Table) -> list[Check]:
         """Checks the paper's claim from the smallest to the largest size, and that the exponent of n is negative."""

@@ -1,6 +1,7 @@
 from . import arrow as arrow, executors as executors
 from .cell import BatchCell as BatchCell, Cell as Cell, Row as Row, Value as Value, Workplace as Workplace
 from .compressed import LearnedCell as LearnedCell, RefinedCell as RefinedCell
+from .constructed import PrecisionCell as PrecisionCell, SchemeCell as SchemeCell
 from .decoding import DecoderCell as DecoderCell, RecoveryCell as RecoveryCell
 from .description import read_slurm as read_slurm, read_sweep as read_sweep, register_cell as register_cell
 from .executors import (

@@ -14,6 +14,7 @@ from superposition._toml import Place, check_names, nearest, read_toml, validate
 from superposition.sweeps.axes import MOST_CELLS, axis
 from superposition.sweeps.cell import Cell
 from superposition.sweeps.compressed import LearnedCell, RefinedCell
+from superposition.sweeps.constructed import PrecisionCell, SchemeCell
 from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.executors import SlurmJobs
 from superposition.sweeps.measured_rug import RugCell
@@ -21,7 +22,10 @@ from superposition.sweeps.sweep import MOST_THREADS, Sweep
 from superposition.sweeps.trained import TrainedCell
 
 _KINDS: Kinds[type[Cell]] = Kinds(
-    "cell", Cell, TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell, RefinedCell, name="measure"
+    "cell",
+    Cell,
+    *(TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell, RefinedCell, SchemeCell, PrecisionCell),
+    name="measure",
 )
 
 # Of all grids of a file: a plan of more takes minutes.

@@ -137,6 +137,10 @@ class Store:
         """Returns the record of a stored cell by its key; raises ValueError if it is damaged or another cell's."""
         return records.read(self.root.joinpath("done", measure, key, _RECORD), measure, key)
 
+    def digests(self, cells: Iterable[Cell]) -> list[str]:
+        """Returns digests of the records of stored cells, in order; raises ValueError if one is not there."""
+        return [_files.digest(self.folder(cell) / _RECORD) for cell in cells]
+
     def put(self, cell: Cell, record: dict[str, Any], folder: Path) -> None:
         """Makes a folder, with a record, that of a cell; the first of two writers wins.
 
