@@ -175,7 +175,11 @@ class TestOutput:
         }  # fmt: skip
 
     @pytest.mark.slow
-    def test_rug_fitted_by_the_papers_protocol(self, capsys):
+    def test_rug_fitted_by_the_papers_protocol(self, capsys, monkeypatch):
+        from superposition.training import rug_fit
+
+        # Two epochs instead of some ten a fit: where they lead is seen in training/test_rug.py.
+        monkeypatch.setattr(rug_fit, "PROTOCOL", rug_fit.PROTOCOL.replace(n_steps=2 * 200))
         arguments = ("--n-features", "64", "--n-hidden", "16", "--probability", "0.1", "--fit", "paper")
         code, out, _ = run(capsys, "rug", *arguments)
         assert code == 0

@@ -230,7 +230,6 @@ class TestCtrlC:
             process.send_signal(signal.SIGINT)
             self.end(process)
 
-
     def test_after_the_work(self):
         """What libraries do when a process ends may take long, and is no longer the work."""
         script = """
