@@ -188,7 +188,11 @@ class TestOutput:
         }  # fmt: skip
 
     @pytest.mark.slow
-    def test_rug_fitted_by_the_papers_protocol(self, capsys):
+    def test_rug_fitted_by_the_papers_protocol(self, capsys, monkeypatch):
+        from superposition.training import rug_fit
+
+        # Two epochs instead of some ten a fit: where they lead is seen in training/test_rug.py.
+        monkeypatch.setattr(rug_fit, "PROTOCOL", rug_fit.PROTOCOL.replace(n_steps=2 * 200))
         arguments = ("--n-features", "64", "--n-hidden", "16", "--probability", "0.1", "--fit", "paper")
         code, out, _ = run(capsys, "rug", *arguments)
         assert code == 0
@@ -704,13 +708,22 @@ def finished(*arguments):
         return process.returncode
 
 
+LONG = [*TRAIN[:-4], "--n-steps", "4000", "--n-held-out", "500", "--out"]
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A long run that nobody stopped."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    assert finished(*LONG, str(folder)) == 0
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-def test_signal_saves_and_resume_goes_on_to_the_same_weights(tmp_path, kind, code):
-    train = [*TRAIN[:-4], "--n-steps", "8000", "--n-held-out", "500", "--out"]
-    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    assert finished(*train, str(straight)) == 0
-    process = program(*train, str(stopped), stdout=subprocess.DEVNULL)
+def test_signal_saves_and_resume_goes_on_to_the_same_weights(tmp_path, straight, kind, code):
+    stopped = tmp_path / "stopped"
+    process = program(*LONG, str(stopped), stdout=subprocess.DEVNULL)
     while not stopped.exists():
         time.sleep(0.01)
     time.sleep(0.3)
@@ -718,7 +731,7 @@ def test_signal_saves_and_resume_goes_on_to_the_same_weights(tmp_path, kind, cod
     _, err = process.communicate()
     assert process.returncode == code, err
     assert list(stopped.glob("checkpoint-*.safetensors")), "stopped before it was finished, with a checkpoint"
-    assert finished(*train, str(stopped), "--resume") == 0
+    assert finished(*LONG, str(stopped), "--resume") == 0
     assert (stopped / "model.safetensors").read_bytes() == (straight / "model.safetensors").read_bytes()
     losses = [json.loads((folder / "record.json").read_text())["loss"] for folder in (stopped, straight)]
     assert losses[0] == losses[1]

@@ -17,7 +17,9 @@ def limited_threads(n_threads: int) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _VARIABLES}
     os.environ.update(dict.fromkeys(_VARIABLES, str(n_threads)))
     try:
-        with ThreadpoolController().limit(limits=n_threads), _torch_threads(n_threads):
+        # torch's number is also MKL's, which the controller does not know: it is taken before the controller changes
+        # the one that they share, and given back after.
+        with _torch_threads(n_threads), ThreadpoolController().limit(limits=n_threads):
             yield
     finally:
         for name, value in before.items():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, final
@@ -171,15 +172,15 @@ n_held_out = 20000
 @pytest.fixture
 def program(tmp_path):
     """Starts a sweep of the program's on two workers."""
-    (tmp_path / "grid.toml").write_text(GRID)
     started = []
 
-    def start():
+    def start(folder=tmp_path):
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
+        (folder / "grid.toml").write_text(GRID)
         command = [sys.executable, "-m", "superposition", "sweep", "grid.toml", "--workers", "2"]
-        environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
-        (tmp_path / "tmp").mkdir(exist_ok=True)
+        environment = {**os.environ, "TMPDIR": str(folder / "tmp")}
         pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=pipe, stderr=pipe, text=True))
+        started.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True))
         return started[-1]
 
     yield start
@@ -214,9 +215,9 @@ class TestEnd:
     @pytest.mark.slow
     @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
     def test_on_a_signal_at_any_time_of_the_start(self, program, tmp_path, kind):
-        for delay in (0, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0):
-            process = program()
-            until((tmp_path / "runs" / ".lock").exists)
+        def end_after(delay, folder):
+            process = program(folder)
+            until((folder / "runs" / ".lock").exists)
             time.sleep(delay)
             children = psutil.Process(process.pid).children(recursive=True)
             for each in (process, *children) if kind == signal.SIGINT else (process,):
@@ -229,6 +230,14 @@ class TestEnd:
             assert "Traceback" not in err, (delay, err)
             assert "rror" not in err, (delay, err)
             assert gone(children)
+
+        def end_all(name, delays):
+            for delay in delays:
+                end_after(delay, tmp_path / name)
+
+        # Two stores side by side, since most of it is waiting.
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(end_all, ("a", "b"), ((0, 0.2, 0.7, 1.5, 5.0), (0.1, 0.4, 1.0, 2.0, 3.0))))
 
     def test_without_a_driver(self, program, tmp_path):
         process = program()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -43,24 +44,29 @@ class Grid:
         """Returns the grid without its largest ratio and probability, which alone take as long as the rest."""
         return replace(self, ratios=self.ratios[:-1], probabilities=self.probabilities[:-1])
 
-    def cells(self, seed: int) -> list[TrainedCell]:
+    def cells(self, seed: int) -> tuple[TrainedCell, ...]:
         """Returns the models; ratios that round to the same width count once."""
-        widths = sorted({max(1, round(ratio * self.n_features)) for ratio in self.ratios})
-        return [
-            TrainedCell(
-                self.n_features,
-                width,
-                p,
-                protocol=protocol,
-                n_steps=self.n_steps if protocol == "default" else None,
-                n_held_out=self.n_held_out,
-                seed=seed,
-                precision=self.precision,
-            )
-            for protocol in self.protocols
-            for p in self.probabilities
-            for width in widths
-        ]
+        return _cells(self, seed)
+
+
+@cache  # all maps ask for the same, and each cell is checked when it is made
+def _cells(grid: Grid, seed: int) -> tuple[TrainedCell, ...]:
+    widths = sorted({max(1, round(ratio * grid.n_features)) for ratio in grid.ratios})
+    return tuple(
+        TrainedCell(
+            grid.n_features,
+            width,
+            p,
+            protocol=protocol,
+            n_steps=grid.n_steps if protocol == "default" else None,
+            n_held_out=grid.n_held_out,
+            seed=seed,
+            precision=grid.precision,
+        )
+        for protocol in grid.protocols
+        for p in grid.probabilities
+        for width in widths
+    )
 
 
 @dataclass(frozen=True)

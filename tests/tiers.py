@@ -1,0 +1,35 @@
+"""The fast tier: every test that `make test-fast` has time for.
+
+`pytest --junit-xml=REPORT` on an idle machine, and then `python -m tests.tiers REPORT`, write tests/long.txt anew: the
+tests that take more than half a second, all their cases together. They have the mark `long`.
+"""
+
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from pathlib import Path
+
+LIST = Path(__file__).with_name("long.txt")
+SECONDS = 0.5
+
+
+def name_of(nodeid):
+    """Returns the dotted name of a test without its case, as reports have it."""
+    return nodeid.partition("[")[0].replace("/", ".").replace(".py::", ".").replace("::", ".")
+
+
+def listed():
+    """Returns the names of the tests that are marked."""
+    return set(LIST.read_text(encoding="utf-8").split())
+
+
+def lengthy(report):
+    """Returns the names of the tests of a report that take long, in order."""
+    seconds = Counter()
+    for case in ElementTree.parse(report).iter("testcase"):
+        seconds[name_of(f"{case.get('classname')}.{case.get('name')}")] += float(case.get("time"))
+    return sorted(name for name, total in seconds.items() if total > SECONDS)
+
+
+if __name__ == "__main__":
+    LIST.write_text("".join(f"{name}\n" for name in lengthy(sys.argv[1])), encoding="utf-8")
