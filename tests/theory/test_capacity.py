@@ -404,9 +404,7 @@ class TestHiddenNoise:
 
     def test_features_that_are_worth_more_than_noise_leaves_are_refused(self):
         features = SparseFeatures(8, 0.9, importance=10.0 ** -np.arange(8))
-        with pytest.raises(
-            ValueError, match=r"at most 1/\(1 \+ ω²\) = 0\.8 of a dimension, got 0\.5, at which"
-        ):
+        with pytest.raises(ValueError, match=r"at most 1/\(1 \+ ω²\) = 0\.8 of a dimension, got 0\.5, at which"):
             allocate(features, 3, hidden_noise=0.5)
         assert mean_field_loss(features, 3, hidden_noise=0.5) is None
         assert mean_field_loss(features, 3) == allocate(features, 3).loss
