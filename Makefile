@@ -7,12 +7,13 @@ JOBS ?= 1
 KILLS ?= 500
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help reproduce test test-fast test-paths lint fuzz torment format clean
+.PHONY: help reproduce test test-fast test-paths coverage lint fuzz torment format clean
 
 help:
 	@echo "make reproduce   all figures at the quick preset and report.html, in $(OUT)/"
 	@echo "make test        the whole test suite"
 	@echo "make test-fast   the suite without the slow tests"
+	@echo "make coverage    the lines and branches that the tests of test-fast reach"
 	@echo "make test-paths  the fast tests of what computes, under other code paths of its libraries"
 	@echo "make lint        ruff, mypy and the import contracts"
 	@echo "make fuzz        go on with the fuzzer for BUDGET seconds (SEED, JOBS)"
@@ -38,6 +39,9 @@ test: $(VENV)/.installed
 test-fast: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not long'
 
+coverage: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not long' --cov
+
 test-paths: $(VENV)/.installed
 	$(BIN)/python -m tests.paths
 
@@ -59,4 +63,4 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
