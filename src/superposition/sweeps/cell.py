@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from superposition import _checks
 from superposition._progress import Report, silent
 from superposition.estimate import Estimate
 
@@ -68,6 +69,16 @@ class Cell(abc.ABC):
         """Sets fields to their checked values, as plain data, when the cell is made."""
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+
+    def _settle_counts(self, *names: str, **least: int) -> None:
+        """Checks counts, ≥ 1 or as given, and the width of the bottleneck and the seed of a cell that has them."""
+        counts = {**dict.fromkeys(names, 1), **least}
+        self._settle(**{name: _checks.whole_number(name, getattr(self, name), low=low) for name, low in counts.items()})
+        given = vars(self)
+        if "n_hidden" in given:
+            self._settle(n_hidden=_checks.hidden_width(given["n_hidden"], given["n_features"]))
+        if "seed" in given:
+            self._settle(seed=_checks.seed(given["seed"]))
 
 
 class BatchCell(Cell):

@@ -67,17 +67,10 @@ class LearnedCell(Cell):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        n = _checks.whole_number("n_features", self.n_features)
-        rate = _checks.in_interval("learning_rate", self.learning_rate, 0, np.inf, open_low=True, open_high=True)
+        self._settle_counts("n_features", "n_runs", "n_steps", n_held_out=2)
         self._settle(
-            n_features=n,
-            n_hidden=_checks.hidden_width(self.n_hidden, n),
             probability=_checks.one("probability", _checks.probability(self.probability)),
-            n_runs=_checks.whole_number("n_runs", self.n_runs),
-            n_steps=_checks.whole_number("n_steps", self.n_steps),
-            learning_rate=_checks.one("learning_rate", rate),
-            n_held_out=_checks.whole_number("n_held_out", self.n_held_out, low=2),
-            seed=_checks.seed(self.seed),
+            learning_rate=_rate(self.learning_rate),
         )
         for name in ("encoder", "decoder"):
             _widths(name, getattr(self, name))
@@ -144,16 +137,9 @@ class RefinedCell(Cell):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        rate = _checks.in_interval("learning_rate", self.learning_rate, 0, np.inf, open_low=True, open_high=True)
+        self._settle_counts("levels", "n_steps", n_held_out=2)
         ramp = _checks.in_interval("ramp", self.ramp, 0, 1, open_low=True, open_high=True)
-        self._settle(
-            levels=_checks.whole_number("levels", self.levels),
-            ramp=_checks.one("ramp", ramp),
-            n_steps=_checks.whole_number("n_steps", self.n_steps),
-            learning_rate=_checks.one("learning_rate", rate),
-            n_held_out=_checks.whole_number("n_held_out", self.n_held_out, low=2),
-            seed=_checks.seed(self.seed),
-        )
+        self._settle(ramp=_checks.one("ramp", ramp), learning_rate=_rate(self.learning_rate))
 
     def row(self, place: Workplace) -> Row:
         """Builds the network, trains it and reads what it is then."""
@@ -223,3 +209,10 @@ def _widths(name: str, given: Any) -> tuple[int, ...]:
     if not isinstance(given, str) or not all(part.isdecimal() and int(part) for part in given.split("-") if given):
         raise ValueError(f"`{name}` must be widths such as '18' or '9-9', or empty, got {_checks.shown(given)}")
     return tuple(_checks.whole_number(name, int(part)) for part in given.split("-")) if given else ()
+
+
+def _rate(given: float) -> float:
+    """Returns a learning rate; raises ValueError unless it is positive."""
+    return _checks.one(
+        "learning_rate", _checks.in_interval("learning_rate", given, 0, np.inf, open_low=True, open_high=True)
+    )

@@ -45,7 +45,8 @@ class SchemeCell(Cell):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._settle(**_common(self), ramp=self._pair().ramp)
+        self._settle_counts("n_features", "levels", n_samples=2)
+        self._settle(ramp=self._pair().ramp)
 
     def row(self, place: Workplace) -> Row:  # noqa: ARG002
         """Measures the scheme."""
@@ -94,7 +95,7 @@ class PrecisionCell(Cell):
     def __post_init__(self) -> None:
         _checks.choice("precision", self.precision, PRECISIONS)
         _checks.choice("place", self.place, get_args(Place))
-        self._settle(**_common(self))
+        self._settle_counts("n_features", "levels", n_samples=2)
 
     def row(self, place: Workplace) -> Row:  # noqa: ARG002
         """Tries all ramps."""
@@ -103,15 +104,3 @@ class PrecisionCell(Cell):
             *sizes, self.precision, self.place, n_samples=self.n_samples, seed=self.seed
         )
         return {"ramp": best.scheme.pair.ramp, "loss": best.loss, "linear_loss": best.scheme.linear_loss()}
-
-
-def _common(cell: SchemeCell | PrecisionCell) -> dict[str, int]:
-    """Returns what both have, checked."""
-    n = _checks.whole_number("n_features", cell.n_features)
-    return {
-        "levels": _checks.whole_number("levels", cell.levels),
-        "n_features": n,
-        "n_hidden": _checks.hidden_width(cell.n_hidden, n),
-        "n_samples": _checks.whole_number("n_samples", cell.n_samples, low=2),
-        "seed": _checks.seed(cell.seed),
-    }

@@ -62,16 +62,12 @@ class DecoderCell(DescribedCell):
     importance: float | str = 1.0
 
     def __post_init__(self) -> None:
-        self._settle(
-            **_sizes(self.n_features, self.n_hidden, self.encoder),
-            decoder=_checks.choice("decoder", self.decoder, get_args(DecoderName)),
-            noise=_checks.one("noise", _checks.in_interval("noise", self.noise, 0, 1e15)),
-            n_samples=_checks.whole_number("n_samples", self.n_samples),
-            seed=_checks.seed(self.seed),
-        )
-        self._settle_features()
+        self._settle_counts("n_features", "n_samples")
         if self.n_calibration is not None:
-            self._settle(n_calibration=_checks.whole_number("n_calibration", self.n_calibration))
+            self._settle_counts("n_calibration")
+        _check_kinds(self, get_args(EncoderName))
+        self._settle(noise=_checks.one("noise", _checks.in_interval("noise", self.noise, 0, 1e15)))
+        self._settle_features()
 
     def row(self, place: Workplace) -> Row:  # noqa: ARG002  (decoders compute on the processor)
         """Fits the decoder and measures it."""
@@ -135,16 +131,13 @@ class RecoveryCell(BatchCell):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _checks.choice("encoder", self.encoder, (*get_args(EncoderName), "trained"))
+        self._settle_counts("n_features", "n_samples")
+        _check_kinds(self, (*get_args(EncoderName), "trained"))
         trained_at = _checks.in_interval("trained_at", self.trained_at, _checks.LEAST_PROBABILITY, 1)
         self._settle(
-            **_sizes(self.n_features, self.n_hidden, self.encoder),
             k=_checks.whole_number("k", self.k, high=self.n_hidden, hint="no more than there are activations"),
-            decoder=_checks.choice("decoder", self.decoder, get_args(DecoderName)),
             trained_at=_checks.one("trained_at", trained_at),
-            n_samples=_checks.whole_number("n_samples", self.n_samples),
             tolerance=_checks.one("tolerance", _checks.in_interval("tolerance", self.tolerance, 0, inf)),
-            seed=_checks.seed(self.seed),
         )
 
     def batch(self) -> Hashable | None:
@@ -194,11 +187,8 @@ class RecoveryCell(BatchCell):
         return model.W_enc.detach().contiguous()
 
 
-def _sizes(n_features: Any, n_hidden: Any, encoder: str) -> dict[str, Any]:
-    """Returns sizes, checked to be those of an encoder of a kind."""
-    n = _checks.whole_number("n_features", n_features)
-    if encoder == "rug":
-        _checks.power_of_two("n_features", n, "a rug")
-    else:
-        _checks.choice("encoder", encoder, ("gaussian", "harmonic", "trained"))
-    return {"n_features": n, "n_hidden": _checks.hidden_width(n_hidden, n)}
+def _check_kinds(cell: "DecoderCell | RecoveryCell", encoders: tuple[str, ...]) -> None:
+    """Raises ValueError for an encoder or a decoder of no kind, or a rug of a size that has none."""
+    if _checks.choice("encoder", cell.encoder, encoders) == "rug":
+        _checks.power_of_two("n_features", cell.n_features, "a rug")
+    _checks.choice("decoder", cell.decoder, get_args(DecoderName))

@@ -46,16 +46,11 @@ class RugCell(DescribedCell):
     law: str = "uniform"
 
     def __post_init__(self) -> None:
-        n = _checks.power_of_two("n_features", _checks.whole_number("n_features", self.n_features), "a rug")
+        self._settle_counts("n_features", "n_held_out")
+        n = _checks.power_of_two("n_features", self.n_features, "a rug")
         hint = "a sample must have an active feature"
         probability = _checks.in_interval("probability", self.probability, 1 / n, 1, hint=hint)
-        self._settle(
-            n_features=n,
-            n_hidden=_checks.hidden_width(self.n_hidden, n),
-            probability=_checks.one("probability", probability),
-            n_held_out=_checks.whole_number("n_held_out", self.n_held_out),
-            seed=_checks.seed(self.seed),
-        )
+        self._settle(probability=_checks.one("probability", probability))
         self._settle_features()
 
     def row(self, place: Workplace) -> Row:

@@ -96,14 +96,8 @@ class TrainedCell(DescribedCell, BatchCell):
     hidden_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        n = _checks.whole_number("n_features", self.n_features)
-        self._settle(
-            n_features=n,
-            n_hidden=_checks.hidden_width(self.n_hidden, n),
-            n_held_out=_checks.whole_number("n_held_out", self.n_held_out),
-            seed=_checks.seed(self.seed),
-            hidden_noise=_checks.one("hidden_noise", _checks.hidden_noise(self.hidden_noise)),
-        )
+        self._settle_counts("n_features", "n_held_out")
+        self._settle(hidden_noise=_checks.one("hidden_noise", _checks.hidden_noise(self.hidden_noise)))
         self._settle_features()
         activation = self._activation()
         if activation.setting is not None and self.setting is None:
