@@ -15,9 +15,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items):
-    listed = tiers.listed()
     for item in items:
-        if tiers.name_of(item.nodeid) in listed:
+        if tiers.is_long(item.nodeid, getattr(item, "fixturenames", ())):
             item.add_marker("long")
 
 

@@ -34,4 +34,6 @@ def test_cases_count_together_and_names_are_those_of_collected_tests(tmp_path):
 def test_what_is_listed_is_marked(request):
     """This one is not, and others that were collected with it are where they are listed."""
     for item in request.session.items:
-        assert (item.get_closest_marker("long") is not None) == (tiers.name_of(item.nodeid) in tiers.listed())
+        assert (item.get_closest_marker("long") is not None) == tiers.is_long(item.nodeid, item.fixturenames)
+    assert tiers.is_long("tests/test_new.py::test_one", ["made", "tmp_path"])
+    assert not tiers.is_long("tests/test_new.py::test_one", ["tmp_path"])

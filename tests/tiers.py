@@ -1,16 +1,19 @@
 """The fast tier: every test that `make test-fast` has time for.
 
 `pytest --junit-xml=REPORT` on an idle machine, and then `python -m tests.tiers REPORT`, write tests/long.txt anew: the
-tests that take more than half a second, all their cases together. They have the mark `long`.
+tests that take more than half a second, all their cases together. They have the mark `long`, and so have those that use
+what is made once for many tests and takes long, whichever of them comes first.
 """
 
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 LIST = Path(__file__).with_name("long.txt")
 SECONDS = 0.5
+FIXTURES = frozenset({"made", "some_made", "tiny", "found", "straight", "embedded"})
 
 
 def name_of(nodeid):
@@ -18,9 +21,15 @@ def name_of(nodeid):
     return nodeid.partition("[")[0].replace("/", ".").replace(".py::", ".").replace("::", ".")
 
 
+@cache
 def listed():
     """Returns the names of the tests that are marked."""
     return set(LIST.read_text(encoding="utf-8").split())
+
+
+def is_long(nodeid, fixtures):
+    """Whether a test of these fixtures has the mark."""
+    return name_of(nodeid) in listed() or not FIXTURES.isdisjoint(fixtures)
 
 
 def lengthy(report):
