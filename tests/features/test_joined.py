@@ -72,6 +72,14 @@ def test_its_repr_is_short():
     assert len(repr(JoinedFeatures(*(ALONE * 300)))) < 400
 
 
+def test_parts_of_kinds_without_a_name_are_told_apart():
+    class Other(Unsaved):
+        pass
+
+    assert JoinedFeatures(Unsaved(4, 0.3)) == JoinedFeatures(Unsaved(4, 0.3))
+    assert JoinedFeatures(Unsaved(4, 0.3)) != JoinedFeatures(Other(4, 0.3))
+
+
 def test_dependent_parts_keep_their_covariance():
     joined = JoinedFeatures(SparseFeatures(1, 0.5, Constant()), Twins(2, 0.3))
     covariance = np.array([[0.25, 0, 0], [0, 0.21, 0.21], [0, 0.21, 0.21]])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, final, get_args
+from typing import Annotated, final
 
 import tyro
 
@@ -60,8 +60,8 @@ class LearnDictionary(OfAnEncoder):
         table.add_row("planted columns found, of a cosine above 0.95", f"{found.recovered:.1%}")
         table.add_row("held-out loss, share of the variance of hidden", str(found.loss))
         show(table)
-        smaller = "give a smaller --penalty or more --n-steps"
-        return ended(found.run, self.out, {how: f"{how}: {smaller}" for how in get_args(sp.training.result.Stopped)})
+        how = found.run.stopped
+        return ended(found.run, self.out, {how: f"{how}: give a smaller --penalty or more --n-steps"})
 
     def refuse_absurd(self, n_features: int, n_hidden: int, *, is_dense: bool) -> None:
         """Raises ValueError if the work is more than this machine can do."""

@@ -92,6 +92,10 @@ class Features(abc.ABC):
     def to_config(self) -> dict[str, Any]:
         """Returns what the features are as plain data: others give other data."""
 
+    def to_named_config(self) -> dict[str, Any]:
+        """Returns the configuration with the kind, or the name of the class where that has none: one for all kinds."""
+        return {"kind": self.kind or type(self).__name__, **self.to_config()}
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Returns the features that `to_config` described; raises ValueError on anything else."""

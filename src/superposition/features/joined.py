@@ -107,7 +107,7 @@ class JoinedFeatures(Features):
 
     def to_config(self) -> dict[str, Any]:
         """Returns the parts as plain data, each with its kind."""
-        return {"parts": [{"kind": part.kind, **part.to_config()} for part in self._parts]}
+        return {"parts": [part.to_named_config() for part in self._parts]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "JoinedFeatures":

@@ -26,9 +26,8 @@ def features_to_file(features: Features) -> dict[str, Any]:
     if unknown := [part for part in (features, *features.parts) if type(part) not in _KINDS]:
         name = type(unknown[0]).__name__
         raise ValueError(f"`features` must be of a kind that can be loaded, got {name}: register_features it")
-    config = features.to_config()
     # Files of sparse features are older than kinds of features.
-    return config if features.kind == SparseFeatures.kind else {"kind": features.kind, **config}
+    return features.to_config() if features.kind == SparseFeatures.kind else features.to_named_config()
 
 
 def features_from_file(config: Any) -> Features:

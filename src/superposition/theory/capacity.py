@@ -94,7 +94,7 @@ def allocate(features: Features, n_hidden: int, *, hidden_noise: float = 0.0) ->
     ([0.303, 0.197], 0.002844)
     """
     found, most = _allocation(features, n_hidden, hidden_noise), _most(hidden_noise)
-    if found.capacity.max() > most * (1 + _SAME):
+    if not _is_attained(found, most):
         raise ValueError(
             f"`hidden_noise` must leave what a feature is worth, at most 1/(1 + ω²) = {most:.6g} of a dimension, got "
             f"{hidden_noise:g}, at which one is worth {found.capacity.max():.6g}: no optimum is known"
@@ -130,7 +130,12 @@ def mean_field_loss(features: Features, n_hidden: int, *, hidden_noise: float = 
     if any(np.max(part.probability) == 1 for part in (first, *others)):
         return None
     found = _allocation(features, n_hidden, hidden_noise)
-    return found.loss if found.capacity.max() <= most * (1 + _SAME) else None
+    return found.loss if _is_attained(found, most) else None
+
+
+def _is_attained(found: Allocation, most: float) -> bool:
+    """Whether weights exist whose shares these are, under noise that leaves so much to a feature."""
+    return bool(found.capacity.max() <= most * (1 + _SAME))
 
 
 def _most(hidden_noise: float) -> float:

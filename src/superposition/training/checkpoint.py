@@ -21,9 +21,9 @@ _PATTERN = "checkpoint-*.safetensors"
 def identity(features: Features, config: TrainingConfig, n_hidden: int | list[int], seed: int) -> dict[str, Any]:
     """Returns what must be equal for one run to go on as another."""
     fields = {key: str(value) for key, value in asdict(config).items()}
-    its = features.to_config()
-    if not isinstance(features, SparseFeatures):  # whose checkpoints are older than other kinds
-        its = {"features": {"kind": features.kind or type(features).__name__, **its}}
+    # Checkpoints of sparse features are older than other kinds.
+    is_sparse = isinstance(features, SparseFeatures)
+    its = features.to_config() if is_sparse else {"features": features.to_named_config()}
     return {**fields, "n_hidden": n_hidden, "seed": seed, **its}
 
 
