@@ -1,5 +1,6 @@
 """The untied autoencoder, activation(W_dec W_enc x, b_dec): with a ReLU if no other is given."""
 
+import copy
 from math import sqrt
 from typing import Any, ClassVar, Literal, Self, final, get_args
 
@@ -10,6 +11,7 @@ from superposition import _checks, _tensors
 from superposition._random import torch_generator
 from superposition.models.activation import Activation
 from superposition.models.activations import ReLU, activation_of
+from superposition.models.base import Model
 from superposition.models.dense import DenseModel
 
 Initialization = Literal["tied", "linear"]
@@ -78,6 +80,31 @@ class Autoencoder(DenseModel):
         self.W_dec = torch.nn.Parameter(W_dec)
         self.b_dec = torch.nn.Parameter(b_dec)
         self.activation = ReLU() if activation is None else _fitting(activation, n_features)
+
+    @classmethod
+    @torch.no_grad()
+    def from_model(cls, model: Model) -> Self:
+        """Returns an autoencoder that does what a model does, with weights of its own to train.
+
+        Args:
+            model: Of any kind and activation, such as a rug.
+
+        Raises:
+            ValueError: It is no model.
+
+        >>> from superposition.models import PersianRug
+        >>> Autoencoder.from_model(PersianRug.draw(8, 4)).W_enc.shape
+        torch.Size([4, 8])
+        """
+        _checks.instance("model", model, Model, "a model")
+        copied = copy.deepcopy(model.activation)
+        own = cls(model.n_features, model.n_hidden, activation=copied, hidden_noise=model.hidden_noise)
+        bias = model.bias_vector()
+        own = own.to(bias)
+        own.W_enc.copy_(model.encode(torch.eye(model.n_features).to(bias)).T)
+        own.W_dec.copy_(model.read_out(torch.eye(model.n_hidden).to(bias)).T)
+        own.b_dec.copy_(bias)
+        return own
 
     @classmethod
     def restored(cls, n_features: int, n_hidden: int, tensors: dict[str, Tensor], settings: dict[str, Any]) -> Self:

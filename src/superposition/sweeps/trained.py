@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
@@ -41,7 +41,8 @@ _SMALL = 512
 class TrainedCell(DescribedCell, BatchCell):
     """One model to train: its held-out loss and symmetry beside the prediction.
 
-    Cells of at most 512 features that differ in n_hidden alone are trained together, on the same batches.
+    Cells of at most 512 features that differ in n_hidden alone are trained together, on the same batches. Cells with a
+    cooldown that differ in n_steps alone are branches of one run.
 
     Args:
         n_features: Number of features.
@@ -64,6 +65,10 @@ class TrainedCell(DescribedCell, BatchCell):
             jump's derivative, feature units.
         hidden_noise: Standard deviation of noise on every hidden unit, in [0, 1e15], over the root mean square over
             hidden units of theirs without it.
+        start: Weights to begin with: "tied" or "linear" as of Autoencoder, "rug" those of a Persian Rug with the scale
+            and bias of mean field; the protocol's own if not given.
+        cooldown: Share of the steps, at the end, in which the rate falls linearly to 0; before, it is the protocol's
+            peak rate, without warm-up or stop rule. In (0, 1]; the protocol's own schedule if not given.
 
     Raises:
         ValueError: A value is out of its range: there is no such model.
@@ -94,6 +99,8 @@ class TrainedCell(DescribedCell, BatchCell):
     activation: str = "relu"
     setting: float | None = None
     hidden_noise: float = 0.0
+    start: Literal["tied", "linear", "rug"] | None = None
+    cooldown: float | None = None
 
     def __post_init__(self) -> None:
         self._settle_counts("n_features", "n_held_out")
@@ -105,10 +112,17 @@ class TrainedCell(DescribedCell, BatchCell):
         # A former name is not another cell.
         self._settle(activation=activation.kind, setting=None if self.setting is None else float(self.setting))
         self.config()  # which checks the rest
+        if self.start is not None:
+            _checks.choice("start", self.start, ("tied", "linear", "rug"))
+        if self.start == "rug":
+            if self.activation != "relu" or self.hidden_noise:
+                raise ValueError("`start` must be tied or linear with hidden noise or another activation, got rug")
+            _checks.power_of_two("n_features", self.n_features, "a rug")
+            self.features().check_symmetric("a rug")
 
     def content(self) -> dict[str, Any]:
         """Returns the sizes and seeds, and all that the training configuration comes to."""
-        protocol = {name: str(value) for name, value in asdict(self.config()).items()}
+        protocol = {name: str(value) for name, value in self.config().fields().items()}
         names = ("n_features", "n_hidden", "n_held_out", "seed")
         content = {name: getattr(self, name) for name in names} | {"relative_importance": 1.0} | self.described()
         content |= {"initialization": self._start(), "training": protocol}
@@ -120,11 +134,14 @@ class TrainedCell(DescribedCell, BatchCell):
 
     def model(self) -> "Autoencoder":
         """Returns the model before training."""
+        start = self._start()
+        if start == "rug":
+            return models.Autoencoder.from_model(models.PersianRug.fit(self.features(), self.n_hidden, seed=self.seed))
         return models.Autoencoder(
             self.n_features,
             self.n_hidden,
             seed=self.seed,
-            initialization=self._start(),
+            initialization=start,
             activation=self._activation(),
             hidden_noise=self.hidden_noise,
         )
@@ -133,12 +150,21 @@ class TrainedCell(DescribedCell, BatchCell):
         """Returns the training configuration."""
         names = ("n_steps", "batch_size", "learning_rate", "rate_cap", "stop_window", "precision")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return training.TrainingConfig.named(self.protocol).replace(**given)
+        config = training.TrainingConfig.named(self.protocol).replace(**given)
+        if self.cooldown is None:
+            return config
+        return config.replace(cooldown=self.cooldown, decay="linear", warm_up=0.0, stop_window=None)
 
     def batch(self) -> Hashable | None:
-        """Returns the cell but for its width; None for a model that fills a processor or has no step of its own."""
-        is_alone = self.n_features > _SMALL or self.activation != "relu"
-        return None if is_alone else replace(self, n_hidden=1)
+        """Returns the cell but for its width, or its length; None for a model that goes alone.
+
+        That is one that fills a processor or has no step of its own.
+        """
+        if self.activation != "relu":
+            return None
+        if self.cooldown is not None:
+            return replace(self, n_steps=None)
+        return None if self.n_features > _SMALL else replace(self, n_hidden=1)
 
     @classmethod
     def prepare(cls, cells: "Sequence[TrainedCell]", places: Sequence[Workplace], shared: Workplace) -> None:
@@ -147,6 +173,9 @@ class TrainedCell(DescribedCell, BatchCell):
         if all((folder / training.storage.RECORD).exists() for folder in folders):
             return
         first = cells[0]
+        if first.cooldown is not None:
+            _train_branches(cells, places, shared)
+            return
         runs = training.train_many(
             [cell.model().to(shared.device) for cell in cells],
             first.features(),
@@ -181,8 +210,29 @@ class TrainedCell(DescribedCell, BatchCell):
     def _activation(self) -> "Activation":
         return models.activation_named(self.activation, self.setting, n_features=self.n_features)
 
-    def _start(self) -> Literal["tied", "linear"]:
-        return training.config.INITIALIZATION[self.protocol]
+    def _start(self) -> Literal["tied", "linear", "rug"]:
+        return self.start or training.config.INITIALIZATION[self.protocol]
+
+
+def _train_branches(cells: Sequence[TrainedCell], places: Sequence[Workplace], shared: Workplace) -> None:
+    """Trains models that differ in the number of steps; what is finished stays, what was interrupted goes on."""
+    first = cells[0]
+    folders = {cell.config().n_steps: place.folder / RUN for cell, place in zip(cells, places, strict=True)}
+    for place in places:
+        place.folder.mkdir(exist_ok=True)
+    made = training.lengths.branches(
+        first.model().to(shared.device),
+        first.features(),
+        first.config(),
+        list(folders),
+        seed=first.seed,
+        progress=shared.report,
+        n_held_out=first.n_held_out,
+        folders=folders,
+        trunk=shared.folder,
+    )
+    for _ in made:
+        pass
 
 
 @dataclass(frozen=True)

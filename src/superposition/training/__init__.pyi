@@ -1,4 +1,4 @@
-from . import config as config, ranks as ranks, storage as storage
+from . import config as config, lengths as lengths, ranks as ranks, storage as storage
 from .config import TrainingConfig as TrainingConfig
 from .dictionary import (
     CodePenalty as CodePenalty,
@@ -7,6 +7,7 @@ from .dictionary import (
     learn_dictionary_by_sklearn as learn_dictionary_by_sklearn,
     match_columns as match_columns,
 )
+from .lengths import train_lengths as train_lengths
 from .objective import Objective as Objective, Reconstruction as Reconstruction
 from .result import Curve as Curve, Run as Run
 from .rug_fit import RugFit as RugFit, fit_rug as fit_rug

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ _PATTERN = "checkpoint-*.safetensors"
 
 def identity(features: Features, config: TrainingConfig, n_hidden: int | list[int], seed: int) -> dict[str, Any]:
     """Returns what must be equal for one run to go on as another."""
-    fields = {key: str(value) for key, value in asdict(config).items()}
+    fields = {key: str(value) for key, value in config.fields().items()}
     # Checkpoints of sparse features are older than other kinds.
     is_sparse = isinstance(features, SparseFeatures)
     its = features.to_config() if is_sparse else {"features": features.to_named_config()}

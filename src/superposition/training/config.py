@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from math import cos, inf, pi, sqrt
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from superposition import _checks
 from superposition.models.autoencoder import Initialization
@@ -31,6 +31,8 @@ class TrainingConfig:
         epsilon: Adam's ε in units of the gradient of the loss per feature, > 0.
         warm_up: Share of the steps in which the rate rises linearly from 0; in [0, 1).
         decay: "cosine" or "linear" lower the rate to 0 after the warm-up, "none" keeps it.
+        cooldown: None, or the share of the steps, at the end, in which the rate is lowered; it is constant before. In
+            (0, 1 − warm_up].
         stop_window: None, or the number of batches w of the paper's rule: at every w-th step, stop if the
             mean loss of the last w batches is not below that of the w before.
         precision: "float32" computes in the model's own precision; "bfloat16" rounds the factors of dense products
@@ -56,6 +58,7 @@ class TrainingConfig:
     stop_window: int | None = None
     precision: Precision = "float32"
     tied: bool = False
+    cooldown: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("n_steps", "batch_size"):
@@ -78,6 +81,11 @@ class TrainingConfig:
         if self.stop_window is not None:
             object.__setattr__(self, "stop_window", _checks.whole_number("stop_window", self.stop_window))
         object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
+        if self.cooldown is not None:
+            cooldown = _checks.in_interval("cooldown", self.cooldown, 0, 1 - self.warm_up, open_low=True)
+            object.__setattr__(self, "cooldown", _checks.one("cooldown", cooldown))
+            if self.decay == "none":
+                raise ValueError("`decay` must be linear or cosine with a cooldown, got 'none'")
 
     @classmethod
     def paper(cls) -> Self:
@@ -126,6 +134,20 @@ class TrainingConfig:
         """Returns a copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
+    def fields(self) -> dict[str, Any]:
+        """Returns the fields that decide a run, by name; a cooldown, younger than files, only where there is one."""
+        found = dataclasses.asdict(self)
+        return found if self.cooldown is not None else {k: v for k, v in found.items() if k != "cooldown"}
+
+    @property
+    def constant_until(self) -> int:
+        """Number of steps before the rate is lowered."""
+        if self.decay == "none":
+            return self.n_steps
+        if self.cooldown is None:
+            return int(self.warm_up * self.n_steps)
+        return self.n_steps - max(1, int(self.cooldown * self.n_steps))
+
     def peak_rate(self, n_features: int, n_hidden: int, probability: float) -> float:
         """Returns the peak learning rate for a model's size and the mean probability (`features.density`)."""
         return min(
@@ -138,7 +160,7 @@ class TrainingConfig:
         warm = int(self.warm_up * self.n_steps)
         if step < warm:
             return (step + 1) / warm
-        if self.decay == "none":
+        if step < self.constant_until or self.decay == "none":
             return 1.0
-        done = (step - warm) / (self.n_steps - warm)
+        done = (step - self.constant_until) / (self.n_steps - self.constant_until)
         return 1 - done if self.decay == "linear" else (1 + cos(pi * done)) / 2

@@ -118,18 +118,30 @@ class Loop:
     def run(self, report: Report) -> list[tuple[Stopped, int]]:
         """Trains until the protocol stops every model; returns why and after how many steps."""
         while not self._is_over():  # once, unless a signal's own handler lets the process go on
-            self._run_until_signal(report)
+            self._run_until_signal(report, self.config.n_steps)
         return [(_REASONS[reason], steps) for reason, steps in self._ends.tolist()]
 
-    def _run_until_signal(self, report: Report) -> None:
-        """Trains until all models have ended or a signal arrives, which is raised again after a checkpoint."""
+    def run_to(self, step: int, report: Report) -> None:
+        """Trains to a step, short of the end, whatever becomes of the models; its checkpoint is kept."""
+        while self.step < step:
+            self._run_until_signal(report, step)
+
+    def take_over(self, other: "Loop") -> None:
+        """Goes on from where another run of the same models has got to, which goes its own way."""
+        self.step = other.step
+        self.losses[: self.step] = other.losses[: self.step]
+        self._engine.restore({name: tensor.clone() for name, tensor in other._engine.state().items()}, self.step)
+
+    def _run_until_signal(self, report: Report, last: int) -> None:
+        """Trains until all models have ended, to a step, or until a signal arrives, raised again after a checkpoint."""
         due = time.monotonic() + _CHECKPOINT_SECONDS
         # How far a stop rule will go is unknown.
         total = 0 if self.config.stop_window else self.config.n_steps
         with deferred_signals() as signals:
-            while not self._is_over():
+            while not self._is_over() and self.step < last:
                 self._advance()
-                self._note_ends()
+                if last == self.config.n_steps:
+                    self._note_ends()
                 signals.pending = self._agreed(signals.pending)
                 if self.step % _REPORT_EVERY == 0 or self.step == self.config.n_steps:
                     report(self.step, total, f"loss {float(self._recent(_REPORT_EVERY).mean()):.4e}")
@@ -140,8 +152,8 @@ class Loop:
                     due = now + max(_CHECKPOINT_SECONDS, _CHECKPOINT_SHARE * taken)
                 if signals.pending:
                     break
-            if self._folder and self._is_over():
-                # What follows, the held-out loss and the final files, can be repeated from here.
+            if self._folder and (self._is_over() or self.step == last):
+                # What follows, the held-out loss and the final files, or a branch, can be repeated from here.
                 self._save(self._folder)
 
     def _agreed(self, pending: signal.Signals | None) -> signal.Signals | None:

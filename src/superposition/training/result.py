@@ -80,14 +80,12 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """Returns the run as plain data, without weights and curve."""
-        from dataclasses import asdict
-
         return {
             "stopped": self.stopped,
             "steps": self.steps,
             "loss": self.loss.to_config(),
             "seed": self.seed,
-            "config": {**asdict(self.config), "rate_cap": str(self.config.rate_cap)},
+            "config": {**self.config.fields(), "rate_cap": str(self.config.rate_cap)},
             "features": self.features.to_config(),
             "n_hidden": self.model.n_hidden,
             "seconds": self.seconds,

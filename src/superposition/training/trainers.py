@@ -73,8 +73,8 @@ def train(
     _checks.whole_number("n_held_out", n_held_out)
     seed = _checks.seed(seed)
     config = TrainingConfig() if config is None else config
-    _check_start(model, features, config)
-    is_by_hand = objective is None and _has_own_step(model)
+    check_start(model, features, config)
+    is_by_hand = objective is None and has_own_step(model)
     if not is_by_hand:
         if config.precision != "float32":
             raise ValueError(f"`precision` must be float32 for a model trained by autograd, got {config.precision}")
@@ -94,20 +94,25 @@ def train(
     if objective is None:
         assert isinstance(model, Autoencoder)
         engine = OneModel(model, features, config, seed, ranks)
-        about = {"hidden_noise": model.hidden_noise} if model.hidden_noise else {}
+        about = by_hand(model)
     else:
         engine = ByAutograd(model, features, config, objective, seed, ranks)
         about = {"model": model.kind or type(model).__name__, **model.settings(), "objective": repr(objective)}
     with (
-        _released(engine),
+        released(engine),
         reporting(progress, f"training n={model.n_features} n_hidden={model.n_hidden}") as report,
     ):
         loop = Loop([model], engine, features, config, seed, ranks, about)
-        with _kept(folder if ranks.is_first else None, resume=resume) as kept:
-            (run,) = loop.conclude(kept, report, n_held_out)
-            if kept:
-                storage.save_run(run, kept)
+        with kept(folder if ranks.is_first else None, resume=resume) as place:
+            (run,) = loop.conclude(place, report, n_held_out)
+            if place:
+                storage.save_run(run, place)
     return run
+
+
+def by_hand(model: Autoencoder) -> dict[str, Any]:
+    """Returns what else decides a run by the step written by hand, as plain data."""
+    return {"hidden_noise": model.hidden_noise} if model.hidden_noise else {}
 
 
 def train_many(
@@ -147,7 +152,7 @@ def train_many(
     config = TrainingConfig() if config is None else config
     for model in models:
         _checks.instance("models", model, Autoencoder, "Autoencoders")
-        if not _has_own_step(model):
+        if not has_own_step(model):
             raise ValueError(f"`models` must have a ReLU, got {model.activation.kind}: train them one by one")
         _tensors.alike("models", model.W_enc, "the first one", models[0].W_enc.dtype, models[0].W_enc.device)
     noises = [model.hidden_noise for model in models]
@@ -186,19 +191,19 @@ def train_together(
     if not models:
         raise ValueError("`models` must hold at least one model, got none")
     for model in models:
-        _check_start(model, features, config)
+        check_start(model, features, config)
     working = engine(models, features, config)
     with (
-        _released(working),
+        released(working),
         reporting(progress, f"training {len(models)} {what} n={features.n_features}") as report,
     ):
         loop = Loop(models, working, features, config, seed, about=about)
-        with _kept(checkpoints, resume=True) as kept:
-            return loop.conclude(kept, report, n_held_out)
+        with kept(checkpoints, resume=True) as place:
+            return loop.conclude(place, report, n_held_out)
 
 
 @contextlib.contextmanager
-def _released(engine: Engine) -> Iterator[None]:
+def released(engine: Engine) -> Iterator[None]:
     """Leaves models with memory of their own if their run is refused or interrupted.
 
     Engine and loop are made before a folder: one that is there has a checkpoint a moment later, and Ctrl-C finds it.
@@ -211,7 +216,7 @@ def _released(engine: Engine) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _kept(folder: str | Path | None, *, resume: bool) -> Iterator[Path | None]:
+def kept(folder: str | Path | None, *, resume: bool) -> Iterator[Path | None]:
     """Yields a run's folder, locked and ready, if there is to be one."""
     if folder is None:
         yield None
@@ -221,7 +226,7 @@ def _kept(folder: str | Path | None, *, resume: bool) -> Iterator[Path | None]:
         yield storage.open_folder(folder, resume=resume)
 
 
-def _check_start(model: Reconstructor, features: Features, config: TrainingConfig) -> None:
+def check_start(model: Reconstructor, features: Features, config: TrainingConfig) -> None:
     """Raises ValueError for a model that cannot be trained so."""
     _checks.instance("config", config, TrainingConfig, "a TrainingConfig")
     check_same_width(model, features)
@@ -231,6 +236,6 @@ def _check_start(model: Reconstructor, features: Features, config: TrainingConfi
         raise ValueError("`model` must start with W_dec = W_enc.T to be trained tied: use initialization='tied'")
 
 
-def _has_own_step(model: Reconstructor) -> bool:
+def has_own_step(model: Reconstructor) -> bool:
     """Whether there is a step written by hand for a model."""
     return isinstance(model, Autoencoder) and isinstance(model.activation, ReLU)
