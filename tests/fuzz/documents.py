@@ -25,6 +25,8 @@ _CELL_VALUES: dict[str, Any] = {
     "rate_cap": st.sampled_from([0.1, 1.0]),
     "stop_window": st.sampled_from([1, 10]),
     "precision": st.sampled_from(["float32", "bfloat16"]),
+    "start": st.sampled_from(["tied", "rug", ["linear", "tied"]]),
+    "cooldown": st.sampled_from([0.2, 1.0, [0.2, 0.5]]),
     "law": st.sampled_from(["uniform", "half-normal", ["constant", "beta:0.5:3"]]),
     "importance": st.sampled_from([0.5, 1, "two-level:0.5", "decay:0.9", [1.0, "two-level:0"]]),
     "n_held_out": st.sampled_from([2, 20]),

@@ -168,6 +168,7 @@ def weights():
         "n_features": JUNK, "n_hidden": JUNK, "seed": JUNK, "initialization": JUNK,
         "activation": (*JUNK[1:], torch.nn.ReLU(), models.JumpReLU(3)), "hidden_noise": JUNK}  # fmt: skip
     plain = {"W_enc": torch.rand(2, 4), "W_dec": torch.rand(4, 2), "b_dec": torch.rand(4)}
+    yield "Autoencoder.from_model", sp.Autoencoder.from_model, {"model": RUG}, {"model": JUNK}
     yield "LinearAutoencoder", sp.LinearAutoencoder, plain, {
         **{name: (*tensors(*tensor.shape), *JUNK) for name, tensor in plain.items()}, "hidden_noise": JUNK
     }  # fmt: skip
@@ -251,6 +252,10 @@ def learning():
     yield "train_many", training.train_many, {**good, "models": [_model()]}, {
         "models": (*JUNK, [RUG], [_model(), _model().double()]), "features": STRANGE, "config": configs[:20], **counts,
     }  # fmt: skip
+    short = steps.replace(warm_up=0.0, cooldown=0.5)
+    yield "train_lengths", training.train_lengths, {
+        "model": _model(), "features": FEATURES, "config": short, "lengths": [2, 4], "n_held_out": 2}, {
+        "model": models_, "features": STRANGE, "config": configs, "lengths": (*JUNK, [3, 3]), **counts}  # fmt: skip
     yield "fit_rug", training.fit_rug, {"features": FEATURES, "n_hidden": 9}, {
         "features": STRANGE, "n_hidden": (*JUNK, 0, 9), "n_models": JUNK, "n_held_out": JUNK}  # fmt: skip
     yield "Curve.of", training.Curve.of, {"losses": torch.rand(3)}, {"losses": JUNK, "window": JUNK}

@@ -8,7 +8,16 @@ import pytest
 import safetensors.torch
 import torch
 
-from superposition import Autoencoder, SparseFeatures, TrainingConfig, held_out_loss, symmetry, theory, train
+from superposition import (
+    Autoencoder,
+    PersianRug,
+    SparseFeatures,
+    TrainingConfig,
+    held_out_loss,
+    symmetry,
+    theory,
+    train,
+)
 from superposition.sweeps import Store, Sweep, TrainedCell, run_sweep, stored_run
 from superposition.sweeps.unit import Unit
 from superposition.training import loop
@@ -36,6 +45,8 @@ from tests.sweeps.conftest import CELL
         {"precision": "bfloat16"},
         {"activation": "topk", "setting": 2.0},
         {"hidden_noise": 0.5},
+        {"start": "linear"},
+        {"cooldown": 0.2},
     ],
 )
 def test_every_field_is_in_the_key(change):
@@ -141,6 +152,10 @@ def test_a_table_has_columns_of_one_type_for_cells_of_any_words(store):
         ({"hidden_noise": -0.5}, "`hidden_noise` must be finite and not negative, got -0.5"),
         ({"activation": "gelu"}, "`activation` must be none, relu, topk, .*, got 'gelu'"),
         ({"setting": 2.0}, r"`setting` must be left out for relu, got 2\.0"),
+        ({"start": "rug", "hidden_noise": 0.1}, "`start` must be tied or linear with hidden noise .*, got rug"),
+        ({"start": "rug", "n_features": 20}, "`n_features` must be a power of two for a rug, got 20"),
+        ({"start": "rug", "importance": "two-level:0.5"}, "a rug"),
+        ({"cooldown": 2.0}, r"`cooldown` must be in \(0, 1\], got 2"),
     ],
 )
 def test_a_model_that_cannot_exist_is_refused(change, message):
@@ -161,6 +176,26 @@ def test_paper_cells_start_as_two_linear_layers():
     model = dataclasses.replace(CELL, protocol="paper").model()
     assert model.W_enc.abs().max() <= 1 / 4
     assert not torch.equal(model.W_dec, model.W_enc.T)
+
+
+def test_a_start_is_that_of_its_name():
+    model = dataclasses.replace(CELL, protocol="paper", start="tied").model()
+    assert torch.equal(model.W_dec, model.W_enc.T)
+    assert dataclasses.replace(CELL, start="tied").key == CELL.key  # the protocol's own, spelt out
+    rug, made = PersianRug.fit(CELL.features(), 4, seed=CELL.seed), dataclasses.replace(CELL, start="rug").model()
+    W = rug.W_rows(0, 16)
+    assert_within(made.W_rows(0, 16), W, gamma(16, np.float32) * 16 * float(W.abs().max()))
+    assert torch.equal(made.bias_vector(), rug.bias_vector())
+
+
+def test_lengths_are_branches_of_one_run(store, complete):
+    cells = [dataclasses.replace(CELL, cooldown=0.2, n_steps=steps) for steps in (10, 30, 20)]
+    complete(store, *cells)
+    for cell in cells:
+        row, alone = store.get(cell).row, train(cell.model(), cell.features(), cell.config(), n_held_out=200)
+        assert (row["steps"], row["together"]) == (cell.n_steps, 3)
+        assert stored_run(store, cell).loss == alone.loss
+    assert store.unfinished() == []
 
 
 def test_the_row_is_what_the_library_measures(store, complete):

@@ -35,6 +35,7 @@ def weights(config):
         {"stop_window": 1},
         {"precision": "bfloat16"},
         {"tied": True},
+        {"cooldown": 0.3},
     ],
     ids=str,
 )
@@ -52,6 +53,7 @@ def test_known_values_of_the_paper():
     assert dataclasses.asdict(paper) == {
         "n_steps": 500_000, "batch_size": 1024, "learning_rate": 3e-3, "rate_cap": inf, "betas": (0.9, 0.999),
         "epsilon": 1e-8, "warm_up": 0.0, "decay": "none", "stop_window": 200, "precision": "float32", "tied": False,
+        "cooldown": None,
     }  # fmt: skip
     assert paper.peak_rate(512, 128, 0.045) == pytest.approx(3e-3 / sqrt(512), rel=FEW)
     assert {paper.rate_factor(step) for step in (0, 1, 1000, 499_999)} == {1.0}
@@ -69,6 +71,13 @@ def test_naive_twin_rates():
     linear = config.replace(decay="linear")
     assert [linear.rate_factor(step) for step in (9, 10, 55, 99)] == pytest.approx([1, 1, 0.5, 1 / 90], rel=FEW)
     assert TrainingConfig(n_steps=1).rate_factor(0) == 1.0
+    late = linear.replace(cooldown=0.2)
+    assert late.constant_until == 80
+    assert [late.rate_factor(step) for step in (0, 9, 79, 80, 90, 99)] == pytest.approx(
+        [0.1, 1, 1, 1, 0.5, 0.05], rel=FEW
+    )
+    assert [config.constant_until, config.replace(decay="none").constant_until] == [10, 100]
+    assert TrainingConfig(n_steps=3, warm_up=0.0, cooldown=0.1).constant_until == 2
 
 
 def test_the_lower_of_the_two_bounds_holds():
@@ -91,6 +100,9 @@ def test_the_lower_of_the_two_bounds_holds():
         ({"epsilon": 0.0}, "`epsilon` must be in"),
         ({"warm_up": 1.0}, "`warm_up` must be in"),
         ({"stop_window": 0}, "`stop_window` must be"),
+        ({"cooldown": 0.0}, r"`cooldown` must be in \(0, 0\.9\], got 0"),
+        ({"cooldown": 0.95}, r"`cooldown` must be in \(0, 0\.9\], got 0\.95"),
+        ({"cooldown": 0.5, "decay": "none"}, "`decay` must be linear or cosine with a cooldown, got 'none'"),
     ],
 )
 def test_bad_fields_are_refused(change, message):

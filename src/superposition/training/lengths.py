@@ -86,6 +86,7 @@ def branches(
         folders: Where each run is kept; what is finished there already is not trained again, nor yielded.
         trunk: Folder for checkpoints of the part in common, from which the same call goes on; it stays.
     """
+    _checks.instance("config", config, TrainingConfig, "a TrainingConfig")
     if config.cooldown is None or config.warm_up > 0 or config.stop_window is not None:
         raise ValueError("`config` must have a cooldown, and neither a warm-up nor a stop rule, to share steps")
     if not lengths or len(set(lengths)) < len(lengths):
