@@ -3,6 +3,7 @@ from . import (
     _devices as _devices,
     _files as _files,
     _progress as _progress,
+    claims as claims,
     compression as compression,
     decoders as decoders,
     diagnostics as diagnostics,

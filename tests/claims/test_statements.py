@@ -174,6 +174,22 @@ def test_the_error_of_active_features_in_two_parts(b, tau):
         assert theory.relu_loss(1.0, -b, sigma, p) < bound
 
 
+@pytest.mark.parametrize(("b", "sigma"), [(0.05, 0.05), (0.2, 0.1)])
+def test_the_first_display_of_appendix_c_is_not_the_error_of_active_features(b, sigma):
+    """As printed, σ² ∫ exp(−(ν + |b|)²/2σ²)/√2π (u − ReLU(u + σν))² dν; and with φ(ν + |b|/σ) in its place."""
+    u = (np.arange(400) + 0.5)[:, None] / 400
+
+    def mean(nu, weight):
+        return ((u - np.maximum(u + sigma * nu, 0)) ** 2 * weight).sum(1).mean() * (nu[1] - nu[0])
+
+    nu = np.linspace(-12, 8, 4001)
+    printed = sigma**2 * mean(nu * sigma, np.exp(-((nu * sigma + b) ** 2) / (2 * sigma**2)) / np.sqrt(2 * np.pi))
+    meant = mean(nu, scipy.stats.norm.pdf(nu + b / sigma))
+    on = parts(1.0, -b, sigma, 0.5)[1] / 0.5
+    assert meant == pytest.approx(on, rel=1e-3)  # sums of midpoints, of a function with a kink
+    assert printed < 0.1 * on
+
+
 @pytest.mark.parametrize("tau", [0.0, 0.5, 1.0, 3.0, 6.0])
 def test_the_error_of_inactive_features_is_bounded(tau):
     off = theory.relu_loss(1.0, -0.1 * tau, 0.1, 1e-300)

@@ -1,0 +1,1 @@
+from .statement import Evidence as Evidence, Statement as Statement, statements as statements
