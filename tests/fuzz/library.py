@@ -82,6 +82,12 @@ def report(folder: Path) -> Any:
     return write_report(folder)
 
 
+def claims(folder: Path) -> Any:
+    from superposition.claims import ledger
+
+    return ledger(folder)
+
+
 def description(folder: Path) -> Any:
     from superposition.sweeps import read_sweep
 
@@ -95,7 +101,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], ...]] = {
     "linear": (load, load_with_features),
     "unfinished": (resume, resume, load),
     "runs": (get, table, query, stored, sweep),
-    "results": (redraw, report, report),
+    "results": (redraw, report, report, claims),
     ".": (description,),
 }
 BY_NAME = {f"library:{reader.__name__}": reader for readers in READERS.values() for reader in readers}

@@ -104,6 +104,7 @@ _BY_NAME: dict[str, Any] = {
     "figures": st.sampled_from(["A2", "A2", "A1"]),
     "preset": st.sampled_from(["quick", "quick", "quick", "laptop"]),
     "model": st.sampled_from(["run", "rug", "linear", "runs/done/trained", "unfinished", "results"]),
+    "results": st.sampled_from(["results", "results", "new", "runs"]),
     "folder": st.sampled_from(["run", "run", "rug", "linear", "runs/done/trained", "unfinished", "results"]),
     "grid": st.sampled_from(["table.parquet", "new/table.parquet"]),
     "plot": st.sampled_from(["plot.svg", "plot.png", "plot.pdf", "new/plot.svg", "plot.gif"]),

@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 
 import superposition as sp
+from superposition.cli.claims import Claims
 from superposition.cli.command import Command
 from superposition.cli.compression import Compress
 from superposition.cli.config_file import config_path, from_file
@@ -32,6 +33,7 @@ _COMMANDS: dict[str, Any] = {
     "sensing": Sensing,
     "dictionary": LearnDictionary,
     "reproduce": Reproduce,
+    "claims": Claims,
 }
 
 
