@@ -55,11 +55,11 @@ def test_verdicts_of_a_folder_are_added(tmp_path, entries):
     (tmp_path / "figure-1-copy.json").write_text("[]", encoding="utf-8")
     found = {entry.statement.says: entry for entry in ledger(tmp_path)}
     diagonal = found["The diagonal of R is 1."]
-    assert Finding("laptop, here", "does not hold", "2") in diagonal.findings
+    assert Finding("your laptop", "does not hold", "2") in diagonal.findings
     assert diagonal.verdict == "does not hold"
     # One claim, for a statement and against another.
-    assert Finding("laptop, here", "holds", "0") in found["R is proportional to a projector."].findings
-    assert Finding("laptop, here", "does not hold", "0") in found["R² = R: R is a projector."].findings
+    assert Finding("your laptop", "holds", "0") in found["R is proportional to a projector."].findings
+    assert Finding("your laptop", "does not hold", "0") in found["R² = R: R is a projector."].findings
     assert entries[diagonal.statement.id].verdict == "holds"
 
 

@@ -30,7 +30,7 @@ class Finding:
     """What one table of a figure, or the tests, say of a statement.
 
     Attributes:
-        source: Name of the preset; "tests"; a preset and "here" for the user's own results.
+        source: Name of the preset; "tests"; "your" and a preset for the user's own results.
         verdict: Theirs.
         measured: What was measured, as sentences with numbers; empty for tests.
     """
@@ -163,4 +163,4 @@ def _of_folder(folder: Path) -> Iterable[_Summary]:
         raise ValueError(f"figures must be in {folder}, but there are none: run `superposition reproduce` first")
     for path in paths:
         found = _toml.validated(_Summary, _files.read_json(path, "figure"), _toml.Place(path))
-        yield found.model_copy(update={"preset": f"{found.preset}, here"})
+        yield found.model_copy(update={"preset": f"your {found.preset}"})

@@ -20,7 +20,7 @@ class Claims(Command):
     """
 
     results: Path | None = None
-    """Folder of `superposition reproduce`, whose verdicts are added, with its preset and "here"."""
+    """Folder of `superposition reproduce`, whose verdicts are added: "your quick", say."""
     out: Path | None = None
     """Write the ledger here as a page of Markdown, as docs/claims.md is, instead of printing it."""
 
