@@ -25,7 +25,7 @@ from superposition.sweeps.trained import TrainedCell
 _KINDS: Kinds[type[Cell]] = Kinds(
     "cell",
     Cell,
-    *(TrainedCell, GrowthCell, RugCell, DecoderCell, RecoveryCell, LearnedCell, RefinedCell, SchemeCell, PrecisionCell),
+    *(TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell, RefinedCell, SchemeCell, PrecisionCell, GrowthCell),
     name="measure",
 )
 
