@@ -5,24 +5,37 @@ import pytest
 import torch
 
 from superposition import Autoencoder, PersianRug, SparseFeatures, TrainingConfig
+from superposition._random import torch_generator
 from superposition.features import Constant
 from superposition.models import TopK
 from superposition.training import growth_rate, stability
-from superposition.training.stability import _batches, _Ground, _powers
+from superposition.training.stability import _fastest, _Ground
 
 FEATURES = SparseFeatures(16, 0.1)
 RUG = Autoencoder.from_model(PersianRug.fit(FEATURES, 4))
 
 
-def test_the_space_of_powers_holds_the_smallest_eigenvalue(rng):
+def _silent():
+    """An autoencoder none of whose outputs is ever on."""
+    model = Autoencoder(16, 4)
+    with torch.no_grad():
+        model.b_dec.fill_(-1e6)
+    return model
+
+
+def silent(*_):
+    pass
+
+
+def test_the_mode_is_that_of_the_dense_matrix_whatever_the_noise(rng):
+    """Noise of every product as large as the eigenvalue looked for: it averages out, as it would not in one product."""
     A = rng.standard_normal((40, 40))
-    A = A + A.T
-    basis = np.array(_powers(lambda v, _: A @ v, rng.standard_normal(40), 40))
-    np.testing.assert_allclose(basis @ basis.T, np.eye(40), atol=1e-12)
-    few = np.linalg.eigvalsh(basis[:20] @ A @ basis[:20].T)[0]
-    least = np.linalg.eigvalsh(A)[0]
-    assert least <= few < 0.99 * least
-    assert len(_powers(lambda v, _: v, rng.standard_normal(40), 40)) == 1  # powers of the identity are one vector
+    values, vectors = np.linalg.eigh(A + A.T)
+    mode = _fastest(lambda v, _: (A + A.T) @ v, rng.standard_normal(40), 400, silent)
+    assert abs(mode @ vectors[:, 0]) > 0.999
+    noise = np.linalg.norm(values[0]) / np.sqrt(40)
+    noisy = _fastest(lambda v, _: (A + A.T) @ v + noise * rng.standard_normal(40), rng.standard_normal(40), 400, silent)
+    assert (noisy @ (A + A.T) @ noisy) < 0.9 * values[0]
 
 
 def test_slopes_are_the_second_derivative_by_autograd_where_no_output_crosses_zero():
@@ -32,7 +45,7 @@ def test_slopes_are_the_second_derivative_by_autograd_where_no_output_crosses_ze
     with torch.no_grad():
         model.b_dec.fill_(50.0)
     ground = _Ground(Autoencoder.from_model(model), features)
-    (batch,) = _batches(features, 1024, 0, "test", torch.float64)
+    batch = features.sample_sparse(1024, torch_generator(0), dtype=torch.float64)
     x = batch.to_dense()
 
     def loss(flat):
@@ -55,10 +68,8 @@ def test_slopes_are_the_second_derivative_by_autograd_where_no_output_crosses_ze
 
 def test_the_parts_of_a_gradient_make_its_noise():
     """The expected square of a batch's gradient falls with its size as the variance does; the mean does not."""
-    ground, batches = (
-        _Ground(Autoencoder.from_model(RUG).double(), FEATURES),
-        _batches(FEATURES, 1 << 14, 1, "test", torch.float64),
-    )
+    ground = _Ground(Autoencoder.from_model(RUG).double(), FEATURES)
+    batches = [FEATURES.sample_sparse(1024, torch_generator(part), dtype=torch.float64) for part in range(16)]
     (mean, small), (_, large) = ground.moments(batches, 1024), ground.moments(batches, 4096)
     np.testing.assert_allclose(small - mean**2, 4 * (large - mean**2), rtol=1e-9, atol=1e-18)
 
@@ -67,7 +78,7 @@ def test_a_deviation_along_the_mode_grows_under_adam_at_that_rate():
     """The point of it all: the loss on fresh samples falls along the mode, by half the curvature times the square."""
     features = SparseFeatures(32, 0.06)
     rug = Autoencoder.from_model(PersianRug.fit(features, 8))
-    found = growth_rate(rug, features, n_samples=32_768)
+    found = growth_rate(rug, features, n_samples=32_768, n_iterations=100)
     assert found.rate.value > 10 * found.rate.standard_error
     assert 0 < found.gradient < 1
     assert 0 < found.drift < 1
@@ -85,19 +96,19 @@ def test_at_the_optimum_of_one_feature_nothing_grows():
         model.W_enc.fill_(1.0)
         model.W_dec.fill_(1.01)
         model.b_dec.fill_(0.01)
-    assert growth_rate(model, features, n_samples=2048, dimensions=2).rate.value <= 0
+    assert growth_rate(model, features, n_samples=2048, n_iterations=2).rate.value <= 0
 
 
 def test_rates_go_with_the_peak_rate():
-    slow = growth_rate(RUG, FEATURES, TrainingConfig(), n_samples=4096)
-    fast = growth_rate(RUG, FEATURES, TrainingConfig(learning_rate=0.44, rate_cap=1.6), n_samples=4096)
+    slow = growth_rate(RUG, FEATURES, TrainingConfig(), n_samples=4096, n_iterations=10)
+    fast = growth_rate(RUG, FEATURES, TrainingConfig(learning_rate=0.44, rate_cap=1.6), n_samples=4096, n_iterations=10)
     assert fast.rate.value == pytest.approx(2 * slow.rate.value, rel=1e-9)
     assert fast.gradient == pytest.approx(slow.gradient, rel=1e-9)
 
 
 def test_the_model_is_left_as_it_is():
     before = {name: tensor.clone() for name, tensor in RUG.state_dict().items()}
-    growth_rate(RUG, FEATURES, n_samples=2048, dimensions=2)
+    growth_rate(RUG, FEATURES, n_samples=2048, n_iterations=2)
     assert all(torch.equal(tensor, before[name]) for name, tensor in RUG.state_dict().items())
 
 
@@ -105,9 +116,10 @@ def test_the_model_is_left_as_it_is():
     ("change", "message"),
     [
         ({"n_samples": 2047}, "`n_samples` must be a whole number of at least 2048, got 2047"),
-        ({"dimensions": 1}, "`dimensions` must be a whole number of at least 2, got 1"),
+        ({"n_iterations": 1}, "`n_iterations` must be a whole number of at least 2, got 1"),
         ({"model": Autoencoder(16, 4, activation=TopK(2))}, "`model` must have a ReLU, got topk"),
         ({"features": SparseFeatures(8, 0.1)}, "8"),
+        ({"model": _silent()}, "`features` must have a gradient at `model`, got none"),
     ],
 )
 def test_bad_arguments_are_refused(change, message):

@@ -20,8 +20,8 @@ class GrowthCell(DescribedCell):
         n_hidden: Width of the bottleneck, in [1, n_features].
         probability: Probability that a feature is active, in [1e-15, 1].
         protocol: Whose peak rate and batch size.
-        n_samples: Samples behind the space, and as many others behind the rate, ≥ 2048.
-        dimensions: Of the space of deviations, ≥ 2.
+        n_samples: Samples behind the squares of gradients, and as many others behind the rate, ≥ 2048.
+        n_iterations: Products that choose the mode, ≥ 2.
         seed: Seed of the rows of the rug and of the samples.
 
     Raises:
@@ -31,7 +31,7 @@ class GrowthCell(DescribedCell):
     measure: ClassVar[str] = "growth"
     version: ClassVar[int] = 1
     columns: ClassVar[Mapping[str, type]] = {
-        "ratio": float, "rate": Estimate, "gradient": float, "drift": float, "dimensions_found": int,
+        "ratio": float, "rate": Estimate, "gradient": float, "drift": float,
     }  # fmt: skip
     headline: ClassVar[tuple[str, ...]] = ("rate", "rate_standard_error", "gradient", "drift")
 
@@ -40,11 +40,11 @@ class GrowthCell(DescribedCell):
     probability: float
     protocol: Literal["default", "fast", "paper"] = "default"
     n_samples: int = 65_536
-    dimensions: int = 16
+    n_iterations: int = 600
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._settle_counts("n_features", n_samples=2048, dimensions=2)
+        self._settle_counts("n_features", n_samples=2048, n_iterations=2)
         _checks.power_of_two("n_features", self.n_features, "a rug")
         probability = _checks.in_interval("probability", self.probability, _checks.LEAST_PROBABILITY, 1)
         self._settle(probability=_checks.one("probability", probability))
@@ -59,7 +59,7 @@ class GrowthCell(DescribedCell):
             features,
             training.TrainingConfig.named(self.protocol),
             n_samples=self.n_samples,
-            dimensions=self.dimensions,
+            n_iterations=self.n_iterations,
             seed=self.seed,
             progress=place.report,
         )
@@ -68,5 +68,4 @@ class GrowthCell(DescribedCell):
             "rate": found.rate,
             "gradient": found.gradient,
             "drift": found.drift,
-            "dimensions_found": found.dimensions,
         }
