@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, sqrt
 from typing import final
 
 import numpy as np
@@ -64,9 +64,9 @@ def growth_rate(
     derivative of the expected loss. −η times the smallest eigenvalue of D^(−1/2) H D^(−1/2) is the largest growth rate.
     It is found by power iteration on I − τ D^(−1/2) H D^(−1/2), each time with fresh samples, so that their noise
     averages out along the way; Lanczos's method on one large set of samples fits the noise of that set (at n = 256 and
-    65 536 samples it finds less than half of the rate). H δ is a difference of gradients over common samples: the second
-    derivative by autograd would leave out the outputs that cross zero, −2 E[x_i δ(y_i) ∇y_i ∇y_iᵀ], which are its
-    negative part. The rate is from below: it comes from samples that did not choose the mode.
+    65 536 samples it finds less than half of the rate). H δ is a difference of gradients over common samples: autograd
+    would leave out the outputs that cross zero, −2 E[x_i δ(y_i) ∇y_i ∇y_iᵀ], which are the negative part of H. The rate
+    is from below: it comes from samples that did not choose the mode.
 
     Args:
         model: A ReLU autoencoder; left as it is.
@@ -103,8 +103,10 @@ def growth_rate(
 
     chosen, others = batches("growth", n_samples), batches("growth rate", n_samples)
     gradient, square = ground.moments(chosen, config.batch_size)
-    if not square.max() > 0:
-        raise ValueError("`features` must have a gradient at `model`, got none: no output is ever on or all is 0")
+    if not 0 < square.max() < inf:
+        raise ValueError(
+            f"`features` must have a finite gradient at `model`, other than 0, got {square.max() ** 0.5:g}"
+        )
     scale = np.sqrt(square.clip(min=square.max() * 1e-12))  # of weights whose gradient is always 0
     half = np.sqrt(scale)
 
