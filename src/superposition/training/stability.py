@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 from typing import final
 
 import numpy as np
@@ -103,22 +103,23 @@ def growth_rate(
 
     chosen, others = batches("growth", n_samples), batches("growth rate", n_samples)
     gradient, square = ground.moments(chosen, config.batch_size)
-    if not 0 < square.max() < inf:
-        raise ValueError(
-            f"`features` must have a finite gradient at `model`, other than 0, got {square.max() ** 0.5:g}"
-        )
     scale = np.sqrt(square.clip(min=square.max() * 1e-12))  # of weights whose gradient is always 0
     half = np.sqrt(scale)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        start = gradient / half
+        start = start / np.linalg.norm(start)
+    if not np.isfinite(start).all():
+        size = np.abs(gradient).max()
+        raise ValueError(f"`features` must have a gradient at `model` that can be squared and is not 0, got {size:g}")
 
     def product(samples: Sequence[SparseBatch], vector: FloatArray) -> FloatArray:
         slope: FloatArray = ground.slopes(samples, vector / half)[0] / half
         return slope
 
-    start = gradient / half
     with reporting(progress, f"linearising n={model.n_features} n_hidden={model.n_hidden}") as report:
         mode = _fastest(
             lambda vector, done: product(batches("growth mode", _PARTS * _PART, done), vector),
-            start / np.linalg.norm(start),
+            start,
             n_iterations,
             report,
         )
