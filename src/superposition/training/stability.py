@@ -130,8 +130,8 @@ def growth_rate(
     return Growth(
         rate=Estimate(-eta * curvatures.mean(), eta * curvatures.std(ddof=1) / sqrt(len(curvatures)), n_samples),
         mode=ground.split(direction / np.linalg.norm(direction)),
-        gradient=sqrt(max(0.0, float((expected / square).mean()))),
-        drift=eta * sqrt(max(0.0, float((expected / square).sum()))) / float(np.linalg.norm(ground.weights)),
+        gradient=sqrt(max(0.0, float((expected / scale**2).mean()))),
+        drift=eta * sqrt(max(0.0, float((expected / scale**2).sum()))) / float(np.linalg.norm(ground.weights)),
     )
 
 
