@@ -8,3 +8,4 @@ DecoderName = Literal[
 ]  # fmt: skip
 # rug: rows of a Hadamard matrix; gaussian: independent entries; harmonic: rows of a Fourier matrix.
 EncoderName = Literal["rug", "gaussian", "harmonic"]
+Verdict = Literal["holds", "does not hold", "not tested at this size", "not trained long enough"]

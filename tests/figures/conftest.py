@@ -20,7 +20,7 @@ TINY = dataclasses.replace(
     n_held_out=500,
     rug_sizes=(256, 512),
     rug_entries=100_000,
-    portrait_size=32,
+    portrait_size=16,  # as of figure T2, which has the same model of the paper's protocol
     portrait_steps=60,
     grids=(
         Grid(16, (1 / 4, 1 / 2), (0.05, 0.1), ("default", "paper"), n_steps=60, n_held_out=500),

@@ -15,8 +15,10 @@ SUMMARY = {
     "preset": "quick",
     "version": "0.1.0",
     "checks": [
-        {"claim": "It is so.", "source": "paper", "measured": "1 of 1", "holds": True},
-        {"claim": "It is not.", "source": "superposition", "measured": "0 of 1", "holds": False},
+        {"claim": "It is so.", "source": "paper", "measured": "1 of 1", "verdict": "holds"},
+        {"claim": "It is not.", "source": "superposition", "measured": "0 of 1", "verdict": "does not hold"},
+        {"claim": "Is it?", "source": "paper", "measured": "n = 128", "verdict": "not tested at this size"},
+        {"claim": "Will it?", "source": "paper", "measured": "9 steps", "verdict": "not trained long enough"},
     ],
 }
 
@@ -32,8 +34,10 @@ def folder(tmp_path):
 def test_shows_every_figure_in_order_with_its_claims(folder):
     page = write_report(folder).read_text()
     assert re.findall(r"<h2>Figure (\d+)", page) == ["2", "10"]
-    assert page.count("✓ holds") == page.count("✗ does not hold") == 2
-    assert "Of 4 claims, 2 hold and 2 do" in page
+    for verdict in ("✓ holds", "✗ does not hold", "○ not tested at this size", "○ not trained long enough"):
+        assert page.count(verdict) == 2
+    said = "Of 8 claims: 2 hold, 2 do not hold, 2 not tested at this size, 2 not trained long enough."
+    assert said in re.sub(r"\s+", " ", page)
 
 
 def test_text_is_escaped(folder):
@@ -44,7 +48,36 @@ def test_text_is_escaped(folder):
 
 def test_needs_no_network(folder):
     page = write_report(folder).read_text()
-    assert re.findall(r"""(?:src|href)=["'](?!data:|#)""", page) == []
+    links = re.findall(r"""(?:src|href)=["']([^"']*)""", page)
+    outside = [link for link in links if not link.startswith(("data:image/svg+xml;base64,", "#"))]
+    # Beside the page alone: each figure's table, pictures and claims.
+    assert sorted(set(outside)) == sorted(
+        f"figure-{number}.{kind}" for number in (2, 10) for kind in ("parquet", "png", "svg", "json")
+    )
+
+
+def test_opens_with_the_story_of_the_figures_that_are_there(folder):
+    page = write_report(folder).read_text()
+    assert page.index("What holds") < page.index("All figures")
+    assert "Where trained models and theory part" not in page  # of T3
+    reference = {"preset": "reference", "checks": SUMMARY["checks"][:1]}
+    for name in ("8", "T3"):
+        summary = {**SUMMARY, "name": name, "reference": reference}
+        summary["checks"] = [{**SUMMARY["checks"][0], "claim": "Trained and predicted losses come closer."}]
+        (folder / f"figure-{name}.json").write_text(json.dumps(summary))
+        for picture in (f"figure-{name}.svg", f"figure-{name}-reference.svg"):
+            (folder / picture).write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    page = write_report(folder).read_text()
+    titles = [page.index(title) for title in ("What holds", "Where trained models and theory part", "Why", "All fig")]
+    assert titles == sorted(titles)
+    assert "Figure T3, preset reference." in page
+
+
+def test_works_on_a_narrow_screen_and_in_the_dark(folder):
+    page = write_report(folder).read_text()
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    assert "@media (prefers-color-scheme: dark)" in page
+    assert "@media (max-width: 40rem)" in page
 
 
 def test_nothing_to_show_is_an_error(tmp_path):
@@ -70,7 +103,8 @@ def test_a_damaged_summary_is_an_error(folder):
         {"checks": None},
         {"checks": [5]},
         {"checks": [{"claim": "It is so."}]},
-        {"checks": [{"claim": "It is so.", "source": "paper", "measured": "1", "holds": "maybe"}]},
+        {"checks": [{"claim": "It is so.", "source": "paper", "measured": "1", "verdict": "maybe"}]},
+        {"checks": [{"claim": "It is so.", "source": "paper", "measured": "1", "holds": True}]},
         {"title": 5},
         {"version": None},
         {"reference": {"preset": "paper"}},

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Reproduce(Executed):
     """Make the paper's figures: tables, pictures, and one self-contained report.html.
 
-    Exit code 0 means that everything was made; a claim that does not hold is a result, and is reported.
+    Exit code 0 means that everything was made; a claim that does not hold, or that these sizes cannot decide, is a
+    result, and is reported.
     """
 
     figures: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(all)")] = None
@@ -68,11 +69,11 @@ class Reproduce(Executed):
         except KeyboardInterrupt:
             complain(f"superposition: interrupted; the same command goes on from what is in {self.out}")
             return INTERRUPTED
-        table = new_table("figure", "claim", "measured", "holds", title="Claims", right=False)
+        table = new_table("figure", "claim", "measured", "verdict", title="Claims", right=False)
         for outcome in outcomes:
             for check in outcome.checks:
                 claim = f"{check.claim} [{'paper' if check.source == 'paper' else 'this project'}]"
-                table.add_row(outcome.figure.name, claim, check.measured, "yes" if check.holds else "no")
+                table.add_row(outcome.figure.name, claim, check.measured, check.verdict)
         show(table)
         say(f"report: {sp.report.write_report(self.out)}")
         return DONE

@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from superposition._checks import FloatArray
+from superposition._names import Verdict as Verdict
 from superposition.figures.presets import Preset
+from superposition.figures.style import typeset
 from superposition.sweeps import Cell, Store
+from superposition.training import TrainingConfig
 
 if TYPE_CHECKING:
     import matplotlib.figure
 
 Of = TypeVar("Of", bound=Cell)
+# A claim on n → ∞ is not tested by models that are all smaller.
+LIMIT_FROM = 1024
 # Columns of a stored cell's row that say what ran where.
 PROVENANCE = ("superposition", "commit", "seed", "threads", "processor", "device", "seconds")
 
@@ -25,16 +31,42 @@ class Check:
     """A claim held against a figure's table.
 
     Attributes:
-        claim: The claim, as a sentence.
+        claim: The claim, as a sentence; its numbers, and those of what was measured, are typeset.
         source: Who makes it: the paper, or this project.
         measured: What was measured, as a sentence with numbers.
-        holds: Whether the measurement bears the claim out.
+        verdict: Whether the measurement bears the claim out, or why it cannot tell.
     """
 
     claim: str
     source: Literal["paper", "superposition"]
     measured: str
-    holds: bool
+    verdict: Verdict
+
+    def __post_init__(self) -> None:
+        for name in ("claim", "measured"):
+            object.__setattr__(self, name, typeset(getattr(self, name)))
+
+
+def judged(borne_out: bool | np.bool_, *, tested: bool | np.bool_ = True, trained: bool | np.bool_ = True) -> Verdict:
+    """Returns the verdict on a claim.
+
+    Args:
+        borne_out: Whether the measurement is as the claim says.
+        tested: Whether the sizes are those of the claim; if not, they speak neither for it nor against it.
+        trained: Whether a measurement against the claim would stay one if the models were trained for longer.
+    """
+    if not tested:
+        return "not tested at this size"
+    if borne_out:
+        return "holds"
+    return "does not hold" if trained else "not trained long enough"
+
+
+def cut_short(table: pa.Table) -> npt.NDArray[np.bool_]:
+    """Returns which runs of the default protocol took fewer steps than it has of its own, or did not end as it does."""
+    own = np.where(np.equal(table.column("protocol").to_pylist(), "default"), TrainingConfig().n_steps, 0)
+    ended = np.isin(np.array(table.column("stopped").to_pylist(), dtype=str), ("completed", "plateau"))
+    return np.asarray((column(table, "steps") < own) | ~ended)
 
 
 class Figure(abc.ABC):
@@ -84,6 +116,13 @@ def estimated(
         others = {name: stored.row[name] for name in columns}
         records.append({**described(cell), **numbers, **others, **provenance(stored.row)})
     return records
+
+
+def tabulated(records: Iterable[Mapping[str, object]]) -> pa.Table:
+    """Returns records of several kinds as one table, with every column of any of them."""
+    records = list(records)
+    columns = dict.fromkeys(name for record in records for name in record)
+    return pa.Table.from_pylist([{**columns, **record} for record in records])
 
 
 def column(table: pa.Table, name: str, **where: object) -> FloatArray:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from superposition._checks import FloatArray
-from superposition.figures.base import Check, Figure, column
+from superposition.figures.base import Check, Figure, column, judged
 from superposition.figures.presets import Preset
 from superposition.models import PersianRug
 from superposition.sweeps import Store
@@ -26,10 +26,9 @@ class Figure1(Figure):
     name = "1"
     title = "The Persian Rug"
     caption = (
-        "The weights R of a Persian Rug with n_features = 256, n_hidden = 40 and random rows, and its first "
-        "64 × 64 entries. Every entry depends on the exclusive-or of its row and column alone, so each dyadic "
-        "block repeats its neighbours' pattern: the fractal structure. The loss depends on none of "
-        "it, only on the row sums of squares."
+        "A rug is a fractal, of which its loss sees nothing but the row sums of squares. The weights R of a Persian "
+        "Rug with n_features = 256, n_hidden = 40 and random rows, and its first 64 × 64 entries. Every entry depends "
+        "on the exclusive-or of its row and column alone, so that each dyadic block repeats its neighbours' pattern."
     )
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
@@ -54,25 +53,25 @@ class Figure1(Figure):
                 "The diagonal is 1 (eq. 35).",
                 "paper",
                 f"largest deviation {np.abs(np.diag(R) - 1).max():.1e}",
-                bool(np.abs(np.diag(R) - 1).max() < _ROUNDING),
+                judged(np.abs(np.diag(R) - 1).max() < _ROUNDING),
             ),
             Check(
                 f"Every row has Σ_{{j≠i}} R_ij² = 1/r − 1 = {least:.2f}, the least possible (eq. 6, 41).",
                 "paper",
                 f"largest relative deviation {excess:.1e}",
-                excess < off / least,
+                judged(excess < off / least),
             ),
             Check(
                 "R is proportional to a projector: R² = R/r (eq. 42–45, with the dropped factor 1/r restored).",
                 "paper",
                 f"largest deviation of R² − R/r {projector:.1e}",
-                projector < off + _ROUNDING * n / N_HIDDEN,
+                judged(projector < off + _ROUNDING * n / N_HIDDEN),
             ),
             Check(
                 "The pattern is fractal: R_ij is a function of i xor j, so R is equal on matching dyadic blocks.",
                 "superposition",
                 f"largest deviation {fractal:.1e}",
-                fractal < 2 * _ROUNDING,
+                judged(fractal < 2 * _ROUNDING),
             ),
         ]
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from superposition.compression import QuantizedPair
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column
+from superposition.figures.base import Check, Figure, column, judged
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store
 
@@ -29,9 +29,10 @@ class FigureA1(Figure):
     name = "A1"
     title = "Nonlinear compression: the code"
     caption = (
-        "Code t of two dimensions x, y in [0, 1] for Z = 3 levels (Toy Models of Superposition, appendix). (a) With "
-        "jumps, t = (⌊Zx⌋ + y)/Z. (b) Each jump replaced by a ramp of width ε = 0.1 centred on it, which a network "
-        "can compute. White: codes in steps of 1/12. (c) Along x at y = 1/2."
+        "Two dimensions fit into one: x in levels, y within each of them. Code t of x, y in [0, 1] for Z = 3 levels "
+        "(Toy Models of Superposition, appendix). (a) With jumps, t = (⌊Zx⌋ + y)/Z. (b) Each jump replaced by a ramp "
+        "of width ε = 0.1 centred on it, which a network can compute. White: codes in steps of 1/12. (c) Along x at "
+        "y = 1/2."
     )
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
@@ -58,7 +59,7 @@ class FigureA1(Figure):
                 "Two dimensions of [0, 1] fit into one of [0, 1].",
                 "paper",
                 f"codes from {min(jumps.min(), ramps.min()):.4f} to {max(jumps.max(), ramps.max()):.4f}",
-                bool(min(jumps.min(), ramps.min()) >= 0 and max(jumps.max(), ramps.max()) <= 1),
+                judged(min(jumps.min(), ramps.min()) >= 0 and max(jumps.max(), ramps.max()) <= 1),
             ),
             Check(
                 "The discontinuities can be replaced by steep linear segments, only ε wide.",
@@ -66,7 +67,7 @@ class FigureA1(Figure):
                 f"away from {_LEVELS - 1} ramps of width {_RAMP:g} the forms differ by {apart:.1e} at most; the ramps "
                 f"are {1 / (_LEVELS * _RAMP):.3f} steep, the steepest step of the grid {steps.max():.3f}; jumps of "
                 f"{largest_jump:.3f}",
-                bool(
+                judged(
                     apart < _ROUNDING
                     and steps.max() < 1 / (_LEVELS * _RAMP) + 2 * _GRID * _ROUNDING
                     and largest_jump > 0.9 / _LEVELS

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from superposition.compression import QuantizedPair, inspect
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column
+from superposition.figures.base import Check, Figure, column, judged
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store
 
@@ -31,9 +31,9 @@ class FigureA2(Figure):
     name = "A2"
     title = "Nonlinear compression: the decoders"
     caption = (
-        "Reconstructions along the code for Z = 3 levels: (a) the staircase x̂, (b) the sawtooth ŷ. Dashed: with "
-        "jumps. Lines: with ramps of width ε = 0.1. Points: the ReLU network of two neurons a segment, 36 in all, in "
-        "float32."
+        "A ReLU network computes both decoders exactly. Reconstructions along the code for Z = 3 levels: (a) the "
+        "staircase x̂, (b) the sawtooth ŷ. Dashed: with jumps. Lines: with ramps of width ε = 0.1. Points: the ReLU "
+        "network of two neurons a segment, 36 in all, in float32."
     )
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
@@ -73,14 +73,14 @@ class FigureA2(Figure):
                 "Two ReLU neurons for each line segment compute the piecewise-linear functions: 12 neurons a level.",
                 "paper",
                 f"{neurons:.0f} neurons at {_LEVELS} levels; they differ from the formulas by {apart:.1e} at most",
-                bool(neurons == 12 * _LEVELS and apart < _ROUNDING),
+                judged(neurons == 12 * _LEVELS and apart < _ROUNDING),
             ),
             Check(
                 "It is possible to reverse engineer the compression like any other circuit.",
                 "paper",
                 f"from the weights alone: {levels:.0f} levels, ramps of width {ramp:.6f}, {pieces:.0f} linear pieces; "
                 f"built with {_LEVELS}, {_RAMP:g}, {2 * _LEVELS - 1}",
-                bool(levels == _LEVELS and abs(ramp - _RAMP) < _ROUNDING_OF_RAMP and pieces == 2 * _LEVELS - 1),
+                judged(levels == _LEVELS and abs(ramp - _RAMP) < _ROUNDING_OF_RAMP and pieces == 2 * _LEVELS - 1),
             ),
         ]
 

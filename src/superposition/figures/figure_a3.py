@@ -8,7 +8,7 @@ import pyarrow as pa
 from superposition._checks import FloatArray
 from superposition.compression import QuantizedPair, best_levels, linear_loss
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, rows
+from superposition.figures.base import Check, Figure, column, judged, rows
 from superposition.figures.presets import Preset
 from superposition.sweeps import SchemeCell, Store
 
@@ -28,10 +28,11 @@ class FigureA3(Figure):
     name = "A3"
     title = "Nonlinear compression: loss against the ramp"
     caption = (
-        "Exact loss (mean of both dimensions' mean square errors) of the quantised pair against the width ε of its "
-        "ramps, up to a full segment. Points: Monte Carlo, bars of two standard errors. (a) ε in units of the "
-        "functions' input, (b) in units of a segment, of which there are Z. Thin lines, Z = 3: ramps before the jumps"
-        " in place of centred ones, and a code with gaps that guard the decoder's ramps. The linear optimum is 1/24."
+        "Ramps of a tenth still beat the best linear compression, if they lie on the jumps. Exact loss (mean of both "
+        "dimensions' mean square errors) of the quantised pair against the width ε of its ramps, up to a full "
+        "segment. Points: Monte Carlo, bars of two standard errors. (a) ε in units of the functions' input, (b) in "
+        "units of a segment, of which there are Z. Thin lines, Z = 3: ramps before the jumps in place of centred "
+        "ones, and a code with gaps that guard the decoder's ramps. The linear optimum is 1/24."
     )
 
     def cells(self, preset: Preset) -> list[SchemeCell]:
@@ -78,25 +79,25 @@ class FigureA3(Figure):
                 "paper",
                 f"loss {example['input']:.6f} with ε in units of the input, {example['segment']:.6f} in units of a "
                 f"segment, linear {linear:.6f}",
-                max(example.values()) < linear,
+                judged(max(example.values()) < linear),
             ),
             Check(
                 "The exact losses are those of samples.",
                 "superposition",
                 f"{scores.size} points, the largest deviation {np.abs(scores).max():.1f} standard errors",
-                bool(np.abs(scores).max() < _Z),
+                judged(np.abs(scores).max() < _Z),
             ),
             Check(
                 "It matters where the ramps lie: at Z = 3 ramps of 0.1 before the jumps lose to linear compression.",
                 "superposition",
                 f"they win up to ε = {wide:.3f} only (units of the input); centred ones up to a full segment",
-                bool(wide < 0.1) and bool((self._curve(table, "input", "centred", 3)[1] < linear).all()),
+                judged(bool(wide < 0.1) and bool((self._curve(table, "input", "centred", 3)[1] < linear).all())),
             ),
             Check(
                 "Three levels are not the best for ε = 0.1: two are, in units of the input.",
                 "superposition",
                 f"{best.levels} levels, loss {best.loss:.6f}, three {example['input']:.6f}",
-                best.levels == 2 and best.loss < example["input"],
+                judged(best.levels == 2 and best.loss < example["input"]),
             ),
         ]
 

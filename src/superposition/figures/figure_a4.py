@@ -16,7 +16,7 @@ from superposition.compression import (
 )
 from superposition.compression.precision import PRECISIONS, Place
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, rows
+from superposition.figures.base import Check, Figure, column, judged, rows
 from superposition.figures.presets import Preset
 from superposition.sweeps import Cell, PrecisionCell, SchemeCell, Store, StoredCell
 
@@ -41,13 +41,14 @@ class FigureA4(Figure):
     name = "A4"
     title = "Nonlinear compression: neurons and precision"
     caption = (
-        "(a) Two dimensions in one: loss against the ReLUs of encoder and decoder. The quantised scheme by two "
-        "neurons a segment (the appendix's count, 12 a level) and by the fewest, 4Z − 2; ε = 0.1 in units of the "
-        "input as in the appendix, or guarded ramps of 0.01 segments. Star: the smallest network that beats linear "
-        "compression. Dotted: the least loss of any decoder of a linear code. (b) n dimensions in m by nesting, "
-        "guarded ramps of 0.01 segments; bars two standard errors. (c) Two dimensions in one where numbers have few "
-        "bits, each point with its best ramp: only the code is rounded (lines), or the whole network is computed in "
-        "that type (dashed)."
+        "Nonlinear compression beats linear from a few neurons on, and needs bits as much as neurons. (a) Two "
+        "dimensions in one: loss against the ReLUs of encoder and decoder. The quantised scheme by two neurons a "
+        "segment (the appendix's count, 12 a level) and by the fewest, 4Z − 2; ε = 0.1 in units of the input as in "
+        "the appendix, or guarded ramps of 0.01 segments. Star: the smallest network that beats linear compression. "
+        "Dotted: the least loss of any decoder of a linear code. (b) n dimensions in m by nesting, guarded ramps of "
+        "0.01 segments; bars two standard errors. (c) Two dimensions in one where numbers have few bits, each point "
+        "with its best ramp: only the code is rounded (lines), or the whole network is computed in that type "
+        "(dashed)."
     )
 
     def cells(self, preset: Preset) -> list[Cell]:
@@ -91,7 +92,7 @@ class FigureA4(Figure):
                 "The scheme requires 12 neurons for each of its levels.",
                 "paper",
                 "12 a level suffice, but the same functions take 4Z − 2: 10 in place of 36 at Z = 3",
-                bool(column(table, "x", series="fewest, ε = 0.1", levels=3)[0] >= 36),
+                judged(column(table, "x", series="fewest, ε = 0.1", levels=3)[0] >= 36),
             ),
             Check(
                 "It only starts to beat linear compression at a combined 36 neurons.",
@@ -99,28 +100,29 @@ class FigureA4(Figure):
                 f"at ε = 0.1 it does from {needed['12 a level, ε = 0.1']:.0f} on by the appendix's own count, from "
                 f"{needed['fewest, ε = 0.1']:.0f} on with the fewest neurons; another network does with "
                 f"{smallest['x']:.0f}",
-                needed["12 a level, ε = 0.1"] >= 36,
+                judged(needed["12 a level, ε = 0.1"] >= 36),
             ),
             Check(
                 "The least number of neurons that beats linear compression is 3.",
                 "superposition",
                 f"loss {smallest['loss']:.4f} ± {smallest['standard_error']:.4f} of linear, {score:.0f} standard "
                 "errors below; with fewer, one side is constant or all reconstructions lie on a line",
-                bool(smallest["x"] == 3 and score > 5),
+                # Few samples do not tell so small a gain: only a loss above linear's is against it.
+                judged(smallest["x"] == 3 and score > 5, tested=smallest["x"] != 3 or abs(score) > 5),
             ),
             Check(
                 "By nesting, n dimensions go into m with 4Z − 2 neurons for each dimension that is removed.",
                 "superposition",
                 "least loss relative to linear, over Z: "
                 + "; ".join(f"{name} {gain:.4f}" for name, gain in gains.items()),
-                bool((cost == removed * (4 * levels - 2)).all() and max(gains.values()) < 0.1),
+                judged((cost == removed * (4 * levels - 2)).all() and max(gains.values()) < 0.1),
             ),
             Check(
                 "The floating-point precision of t is split between x and y.",
                 "paper",
                 "levels of least loss in " + ", ".join(PRECISIONS) + f": {_listed(code, most)} if the code is rounded, "
                 f"{_listed(network, most)} if all is",
-                code[0] < code[1] < code[2] and network[0] < network[1] <= network[2],
+                judged(code[0] < code[1] < code[2] and network[0] < network[1] <= network[2]),
             ),
         ]
 

@@ -9,8 +9,10 @@ import pyarrow as pa
 from superposition import theory
 from superposition._names import DecoderName
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, distinct, estimated, rows
+from superposition.figures.base import Check, Figure, column, distinct, estimated, judged, rows, tabulated
+from superposition.figures.elementwise import is_bounded, rare_features
 from superposition.figures.presets import Preset
+from superposition.figures.style import typeset
 from superposition.sweeps import DecoderCell, Store
 
 if TYPE_CHECKING:
@@ -62,12 +64,13 @@ class FigureD1(Figure):
     name = "D1"
     title = "Decoders of a Persian Rug"
     caption = (
-        f"Held-out loss of rugs against the ratio, p = {_PROBABILITY:g}; bars are two standard errors (column count of "
-        "the table: samples). Lines: theory as n grows. Decoders that act on each entry by itself lie above "
-        "the Bayes loss; the oracle knows whether its own feature is active. Least squares on the k = np largest "
-        "entries, greedy pursuit and message passing use all entries together: the last recovers x from the dotted "
-        f"ratio on. Losses below {_FLOOR:g} are drawn at the lower edge of the left panel; where greedy pursuit "
-        "recovers too, its marker lies under that of message passing."
+        "What decodes all entries together recovers features that no elementwise decoder can. Held-out loss of rugs "
+        f"against the ratio, p = {_PROBABILITY:g}; bars are two standard errors (column count of the table: samples). "
+        "Lines: theory as n grows. Decoders that act on each entry by itself lie above the Bayes loss; the oracle "
+        "knows whether its own feature is active. Least squares on the k = np largest entries, greedy pursuit and "
+        "message passing use all entries together: the last recovers x from the dotted ratio on. Losses below "
+        f"{typeset(f'{_FLOOR:.0e}')} are drawn in the grey strip of the left panel; where greedy pursuit recovers "
+        "too, its marker lies under that of message passing."
     )
 
     def cells(self, preset: Preset) -> list[DecoderCell]:
@@ -96,7 +99,7 @@ class FigureD1(Figure):
             ("ratio", "predicted", "converged"),
             lambda cell: {"source": "rug", "n_features": cell.n_features, "decoder": _DECODERS[cell.decoder]},
         )
-        return pa.Table.from_pylist([*records, *_curves()])
+        return tabulated([*records, *_curves(), *rare_features()])
 
     def checks(self, table: pa.Table) -> list[Check]:
         """Checks the ceilings, the theory, and where message passing recovers."""
@@ -117,32 +120,33 @@ class FigureD1(Figure):
         gain = loss["JumpReLU"] / loss["ReLU"]
         best = np.minimum.reduce([loss[name] for name in ("ReLU", "JumpReLU", "TRec")])
         beaten = loss["OAMP"] - 2 * error["OAMP"] < best
+        bounded, growth = is_bounded(table)
         return [
             Check(
                 "No change of the elementwise activation gains more than a constant factor (section 5.1.1).",
                 "paper",
                 f"at p = {_PROBABILITY:g} the Bayes loss is at least {(loss['Bayes'] / loss['ReLU']).min():.3f} of the "
-                f"ReLU's, and JumpReLU reaches {gain.min():.3f}",
-                bool((loss["Bayes"] / loss["ReLU"]).min() > 0.5),
+                f"ReLU's, and JumpReLU reaches {gain.min():.3f}; {growth}",
+                judged(bounded and (loss["Bayes"] / loss["ReLU"]).min() > 0.5),
             ),
             Check(
                 f"Mean field predicts every elementwise decoder of a rug within {_SAME:.0%}.",
                 "superposition",
                 f"largest distance beyond {_SIGMAS:g} standard errors {max(0.0, distance[worst].max()):.1%} ({worst})",
-                all(bool((values < _SAME).all()) for values in distance.values()),
+                judged(all(bool((values < _SAME).all()) for values in distance.values())),
             ),
             Check(
                 f"OAMP recovers x from ratio {threshold:.4f} on ({_BLURRED:.0%} to either side left out).",
                 "superposition",
                 "recovered at ratios " + ", ".join(f"{r:.3f}" for r in ratio[recovered]) + "; not at "
                 + ", ".join(f"{r:.3f}" for r in ratio[~recovered]),
-                bool((recovered == (ratio > threshold))[away].all()),
+                judged((recovered == (ratio > threshold))[away].all()),
             ),
             Check(
                 "Message passing, of which the ReLU is a first step with a poor denoiser, is never above any.",
                 "superposition",
                 f"at {beaten.sum()} of {beaten.size} ratios it is not, by more than two standard errors",
-                bool(beaten.all()),
+                judged(beaten.all()),
             ),
         ]  # fmt: skip
 
@@ -183,6 +187,10 @@ class FigureD1(Figure):
             axis.minorticks_off()
         axes[0].set(yscale="log", ylabel="loss per feature (feature units²)", ylim=(0.8 * _FLOOR, 0.06))
         axes[0].set_title(f"rugs of n = {distinct(measured, 'n_features')[0]}")
+        axes[0].axhspan(0.8 * _FLOOR, 1.15 * _FLOOR, color="0.92", linewidth=0)
+        axes[0].text(
+            0.985, 0.035, "recovered: no loss but rounding", transform=axes[0].transAxes, ha="right", fontsize=7
+        )
         axes[1].set(ylabel="loss / loss of the best ReLU", ylim=(-0.05, 1.6))
         axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return figure

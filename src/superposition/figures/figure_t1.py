@@ -10,7 +10,7 @@ from superposition import theory
 from superposition._checks import FloatArray
 from superposition.features import SparseFeatures
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, rows
+from superposition.figures.base import Check, Figure, column, judged, rows
 from superposition.figures.presets import Preset
 from superposition.sweeps import Store
 
@@ -41,12 +41,12 @@ class FigureT1(Figure):
     name = "T1"
     title = "The theory at a glance"
     caption = (
-        "Mean-field theory for Uniform[0, 1] values. (a) Loss ℓ of a feature against its capacity h and its lower "
-        "convex hull, p = 4.5%; below the threshold (dot) it is better to give some up. (b) Optimal scale a "
-        "and bias b against the ratio. (c) Bounds at the least noise, p = 4.5%. (d) Loss "
-        "against p²/r; grey: slope 1. (e) Best capacity of two halves of importance 1 and α, p = 4%, r = 1/4 "
-        "(appendix H); where some of the less important features are given up, the capacity is that of the ones kept. "
-        "(f) Share of the less important half that is given up."
+        "A formula of two numbers gives the optimum, its bounds and who gets how much capacity. Mean-field theory "
+        "for Uniform[0, 1] values. (a) Loss ℓ of a feature against its capacity h and its lower convex hull, p = "
+        "4.5%; below the threshold (dot) it is better to give some up. (b) Optimal scale a and bias b against the "
+        "ratio. (c) Bounds at the least noise, p = 4.5%. (d) Loss against p²/r; grey: slope 1. (e) Best capacity of "
+        "two halves of importance 1 and α, p = 4%, r = 1/4 (appendix H); where some of the less important features "
+        "are given up, the capacity is that of the ones kept. (f) Share of the less important half that is given up."
     )
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:  # noqa: ARG002
@@ -100,19 +100,19 @@ class FigureT1(Figure):
                 "paper",
                 f"at {ordered.sum()} of {ordered.size} ratios; the best ReLU is at most "
                 f"{(relu / bayes).max():.2f} times the Bayes loss and {(relu / oracle).max():.1f} times the oracle's",
-                bool(ordered.all()),
+                judged(ordered.all()),
             ),
             Check(
                 "The loss scales as p²/r up to a logarithm for p ≪ r ≪ 1 (section 4.3, figure 15).",
                 "paper",
                 f"slope of log loss against log p²/r, over p²/r below 1e-6: {slope:.3f}",
-                bool(0.85 < slope < 1.0),
+                judged(0.85 < slope < 1.0),
             ),
             Check(
                 "The less important half is given up from α ≈ 0.25 downwards (appendix H).",
                 "paper",
                 f"the first of its features are given up at α = {first:.2f}, the last at α = {all_of_it:.2f}",
-                bool(0.2 <= first <= 0.3),
+                judged(0.2 <= first <= 0.3),
             ),
             Check(
                 "Below a threshold capacity it is better to give features up: the hull lies below ℓ there.",
@@ -120,7 +120,7 @@ class FigureT1(Figure):
                 f"threshold h = {threshold:.4f} at p = {_PROBABILITY:g}; "
                 f"the largest gain is {(1 - hull[:-1] / loss[:-1]).max():.1%}",
                 # Where the hull is the curve they differ by the rounding of an interpolation.
-                bool((hull <= loss * (1 + 1e-12)).all() and (hull < loss * (1 - 1e-4)).any()),
+                judged((hull <= loss * (1 + 1e-12)).all() and (hull < loss * (1 - 1e-4)).any()),
             ),
         ]
 

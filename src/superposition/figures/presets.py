@@ -8,8 +8,11 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from superposition.sweeps import RugCell, TrainedCell
+from superposition.training import TrainingConfig
 
 Size = TypeVar("Size")
+# Draws of a rug's rows behind each of its losses, so that their spread is in its error.
+ROW_SETS = 4
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Rugs:
         n_features: Size of all.
         ratios: n_hidden / n_features.
         probabilities: Probabilities of being active; those with p n > 5 and p < r/10 are kept.
-        n_held_out: Held-out samples of each.
+        n_held_out: Held-out samples of each, over all of its row sets.
     """
 
     n_features: int
@@ -130,13 +133,20 @@ class Rugs:
     n_held_out: int
 
     def cells(self, seed: int) -> list[RugCell]:
-        """Returns the rugs that are kept."""
+        """Returns the rugs that are kept, row set by row set."""
         return [
-            RugCell(self.n_features, round(r * self.n_features), p, n_held_out=self.n_held_out, seed=seed)
+            cell
             for r in self.ratios
             for p in self.probabilities
             if p * self.n_features > 5 and p < 0.1 * r
+            for cell in _row_sets(RugCell(self.n_features, round(r * self.n_features), p, self.n_held_out, seed))
         ]
+
+
+def _row_sets(cell: RugCell) -> list[RugCell]:
+    """Returns rugs of the same shape and of as many samples together, each of rows of its own."""
+    n_held_out = max(1, cell.n_held_out // ROW_SETS)
+    return [replace(cell, n_held_out=n_held_out, seed=cell.seed + offset) for offset in range(ROW_SETS)]
 
 
 @dataclass(frozen=True)
@@ -152,8 +162,8 @@ class Preset:
         n_held_out: Held-out samples of each.
         rug_sizes: n_features of its rugs, increasing powers of two.
         rug_entries: Held-out samples of each rug times its n_features: equal work for each size.
-        portrait_size: n_features of the single model of figure 3.
-        portrait_steps: Training steps of that model.
+        portrait_size: n_features of the models of figure 3.
+        portrait_steps: Training steps of that of the default protocol; of the paper's its rule decides.
         grids: Models of figures 4 to 12 and T3, sizes increasing.
         importances: Models of figures 13 and 14.
         bounds: Rugs of figure 15.
@@ -181,6 +191,12 @@ class Preset:
         """Returns what a figure has of its own at this preset, by its name; at one of a user's own, that of quick."""
         return sizes.get(self.name, sizes["quick"])
 
+    @property
+    def network_steps(self) -> int:
+        """Steps of networks that compress: all of their own where the models of figure 2 take all of theirs."""
+        own = TrainingConfig.networks().n_steps
+        return own if self.n_steps >= TrainingConfig().n_steps else self.n_steps * 4 // 3
+
     def trained_cells(self) -> list[TrainedCell]:
         """Returns the models of figure 2."""
         return [
@@ -191,12 +207,13 @@ class Preset:
         ]
 
     def rug_cells(self) -> list[RugCell]:
-        """Returns the rugs of figure 2."""
+        """Returns the rugs of figure 2, row set by row set."""
         return [
-            RugCell(n, round(r * n), p, n_held_out=max(1, self.rug_entries // n), seed=self.seed)
+            cell
             for n in self.rug_sizes
             for p in self.probabilities
             for r in self.ratios
+            for cell in _row_sets(RugCell(n, round(r * n), p, max(1, self.rug_entries // n), self.seed))
         ]
 
     def map_cells(self) -> list[TrainedCell]:

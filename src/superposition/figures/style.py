@@ -1,6 +1,8 @@
 """One look for all figures: colour-blind safe, readable at column width, reproducible files."""
 
 import contextlib
+import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,39 @@ def fraction(ratio: float) -> str:
     """Returns a ratio as a simple fraction, if it is one."""
     simple = Fraction(ratio).limit_denominator(64)
     return str(simple) if float(simple) == ratio else f"{ratio:.3g}"
+
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_POWER = re.compile(r"(?:(?<![\d.])1|(?<=\d))e([+-]\d+)\b")
+_HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")
+
+
+def typeset(text: str) -> str:
+    """Returns a text with numbers as journals print them: minus signs, and powers of ten in the place of e-05.
+
+    >>> typeset("from -1.5e-05 to 1e-02")
+    'from −1.5·10⁻⁵ to 10⁻²'
+    """
+    text = _POWER.sub(
+        lambda found: ("" if found[0][0] == "1" else "·") + "10" + str(int(found[1])).translate(_SUPERSCRIPTS), text
+    )
+    return _HYPHEN.sub("−", text)
+
+
+def plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Returns ticks of a logarithmic axis and their labels: 1, 2, 5 of each power of ten in a short range, 1 else."""
+    steps = (1, 2, 5) if high < 30 * low else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    ticks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+    return ticks, [number(tick) for tick in ticks]
+
+
+def number(value: float) -> str:
+    """Returns a number in two digits as pictures show it, with a power of ten if it is small or large."""
+    if 100 <= abs(value) < 1e4:
+        return typeset(f"{value:.0f}")
+    return typeset(f"{value:.2g}" if value == 0 or 1e-3 <= abs(value) < 100 else f"{value:.0e}")
 
 
 def settle_layout(picture: "Figure") -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pydantic
 
 from superposition import _files
+from superposition._names import Verdict
+from superposition.report.story import chapters
 
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 _NAME = re.compile(r"figure-([A-Z]*)(\d{1,9})")  # others are copies that somebody has made
@@ -17,7 +19,7 @@ class _Check(pydantic.BaseModel, strict=True):
     claim: str
     source: str
     measured: str
-    holds: bool
+    verdict: Verdict
 
 
 class _Reference(pydantic.BaseModel, strict=True):
@@ -57,7 +59,12 @@ def write_report(folder: str | Path) -> Path:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(figures=figures)
+    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        figures=figures,
+        all_checks=[check for figure in figures for check in figure["checks"]],
+        has_reference=any(figure["reference"] for figure in figures),
+        story=list(chapters(figures)),
+    )
     path = folder / "report.html"
     with _files.replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
