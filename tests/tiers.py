@@ -13,7 +13,7 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("long.txt")
 SECONDS = 0.5
-FIXTURES = frozenset({"made", "some_made", "tiny", "found", "straight", "embedded", "entries"})
+FIXTURES = frozenset({"made", "watched_while_made", "some_made", "tiny", "found", "straight", "embedded", "entries"})
 
 
 def name_of(nodeid):

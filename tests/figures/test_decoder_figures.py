@@ -18,18 +18,22 @@ from superposition.sweeps import Plan, Store, Sweep, decoding, run_sweep
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(made_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figure_d1, "_SIZES", {"quick": figure_d1._Sizes(256, (64,), 20, 3, 128)})
         patch.setattr(figure_d1, "_CURVE", np.array([0.1, 0.3]))
-        patch.setattr(figure_d2, "_SIZES", {"quick": figure_d2._Sizes(128, (3, 12), 1, 10)})
+        patch.setattr(figure_d2, "_SIZES", {"quick": figure_d2._Sizes(64, (3, 12), 1, 10)})
         patch.setattr(decoding, "_STEPS", 60)
-        patch.setattr(figure_d3, "_SIZES", {"quick": figure_d3._Sizes(((16, 4, 0.1), (16, 4, 0.2)), 40, 64, 2)})
-        figures, store = (FigureD1(), FigureD2(), FigureD3()), Store(tmp_path_factory.mktemp("store"))
-        cells = [cell for figure in figures for cell in figure.cells(PRESETS["quick"])]
-        assert not run_sweep(Sweep(tuple(cells)), store).missing
-        assert not Plan.of(Sweep(tuple(cells)), store).units  # a second time nothing is measured
-        yield {figure.name: figure.measure(PRESETS["quick"], store) for figure in figures}
+        patch.setattr(figure_d3, "_SIZES", {"quick": figure_d3._Sizes(((16, 4, 0.1), (16, 4, 0.2)), 10, 64, 2)})
+
+        def make(folder):
+            figures, store = (FigureD1(), FigureD2(), FigureD3()), Store(folder)
+            cells = [cell for figure in figures for cell in figure.cells(PRESETS["quick"])]
+            assert not run_sweep(Sweep(tuple(cells)), store).missing
+            assert not Plan.of(Sweep(tuple(cells)), store).units  # a second time nothing is measured
+            return {figure.name: figure.measure(PRESETS["quick"], store) for figure in figures}
+
+        yield made_once("decoder-figures", make)
 
 
 @pytest.mark.parametrize("figure", [FigureD1(), FigureD2(), FigureD3()], ids=lambda figure: figure.name)

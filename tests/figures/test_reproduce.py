@@ -10,11 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from superposition import _provenance
-from superposition.compression import NestedScheme
 from superposition.figures import FIGURES, PRESETS, reproduce
 from superposition.sweeps import Store, Workplace
 from superposition.sweeps.cell import digest
-from tests.figures.conftest import MADE, TINY
+from tests.figures.conftest import MADE, TINY, MeasuredError, watched
 from tests.rounding import gamma
 
 
@@ -69,21 +68,14 @@ def test_second_run_trains_measures_and_draws_nothing(made, results, monkeypatch
     assert [outcome.checks for outcome in again] == [outcome.checks for outcome in made[1]]
 
 
-def test_figures_train_and_sample_nothing(made, monkeypatch):
-    for name in (
-        "training.train",
-        "diagnostics.held_out_loss",
-        "compression.best_at_precision",
-        "decoders.fit_decoder",
-    ):
-        monkeypatch.setattr(f"superposition.{name}", lambda *_, **__: pytest.fail("measured in a figure"))
-    monkeypatch.setattr(NestedScheme, "sampled_loss", lambda *_, **__: pytest.fail("measured in a figure"))
+def test_figures_train_and_sample_nothing(watched_while_made):
+    folder, _, called = watched_while_made
+    assert called == []
     cells = [cell for figure in MADE for cell in figure.cells(TINY)]
     for measure in ("rug", "scheme", "precision"):
-        with pytest.raises(pytest.fail.Exception, match="measured in a figure"):
-            next(cell for cell in cells if cell.measure == measure).row(Workplace(made[0]))
-    for figure in MADE:
-        assert figure.measure(TINY, Store(made[0] / "cells")).num_rows
+        with watched(refusing=True) as called, pytest.raises(MeasuredError):
+            next(cell for cell in cells if cell.measure == measure).row(Workplace(folder))
+        assert called, "the same look sees what a cell does"
 
 
 # Two without cells, and one with cells and a reference.

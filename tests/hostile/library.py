@@ -256,6 +256,9 @@ def learning():
     yield "train_lengths", training.train_lengths, {
         "model": _model(), "features": FEATURES, "config": short, "lengths": [2, 4], "n_held_out": 2}, {
         "model": models_, "features": STRANGE, "config": configs, "lengths": (*JUNK, [3, 3]), **counts}  # fmt: skip
+    yield "growth_rate", training.growth_rate, {
+        "model": _model(), "features": FEATURES, "n_samples": 2048, "n_iterations": 2}, {
+        "model": models_, "features": STRANGE, "config": configs[:20], "n_iterations": JUNK[:17]}  # fmt: skip
     yield "fit_rug", training.fit_rug, {"features": FEATURES, "n_hidden": 9}, {
         "features": STRANGE, "n_hidden": (*JUNK, 0, 9), "n_models": JUNK, "n_held_out": JUNK}  # fmt: skip
     yield "Curve.of", training.Curve.of, {"losses": torch.rand(3)}, {"losses": JUNK, "window": JUNK}

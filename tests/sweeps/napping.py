@@ -8,6 +8,7 @@ python -m tests.sweeps.napping work ADDRESS
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -74,19 +75,29 @@ async def _work(address):
         await asyncio.sleep(0.02)
 
 
-if __name__ == "__main__":
-    import logging
-
+def main(*arguments):
+    """Does what a process of the fault tests does; returns its exit code."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
-    match sys.argv[1:]:
+    match arguments:
         case ["drive", store, log, n, seconds, *scheduler]:
             sweep = Sweep(naps(log, int(n), float(seconds)))
             result = run_sweep(sweep, Store(Path(store)), RemoteScheduler(scheduler[0]) if scheduler else None)
-            sys.exit(bool(result.missing))
+            return int(bool(result.missing))
         case ["crew", store, log, n, seconds, workers]:
             result = run_sweep(Sweep(naps(log, int(n), float(seconds))), Store(Path(store)), LocalWorkers(int(workers)))
-            sys.exit(bool(result.missing))
+            return int(bool(result.missing))
         case ["scheduler", port]:
             asyncio.run(_schedule(int(port)))
         case ["work", address]:
             asyncio.run(_work(address))
+    return 0
+
+
+def forked(*arguments):
+    """Does it in a fork of a process that has loaded everything, and says nothing."""
+    with Path(os.devnull).open("w") as sys.stderr:
+        sys.exit(main(*arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -165,10 +166,20 @@ class TestSweep:
         assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A store with the cells of the file."""
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "grid.toml").write_text(GRID)
+    assert main(["sweep", str(folder / "grid.toml"), "--out", str(folder / "runs")]) == 0
+    return folder / "runs"
+
+
 class TestQuery:
     @pytest.fixture(autouse=True)
-    def rows(self, run):
-        run("sweep", "grid.toml")
+    def rows(self, run, swept, tmp_path):  # noqa: ARG002
+        """The store is in the folder of the program."""
+        shutil.copytree(swept, tmp_path / "runs")
 
     def test_prints_rows(self, run):
         code, out, _ = run("query", "SELECT ratio, count(*) AS cells FROM trained GROUP BY ratio ORDER BY ratio")

@@ -240,6 +240,13 @@ def test_price_of_scarce_capacity_is_not_zero():
     assert allocate(features, 3).price == 0
 
 
+@pytest.fixture
+def _uncached(monkeypatch):
+    """For a test that changes what hulls are made of: they are made again each time, and none is kept."""
+    monkeypatch.setattr(capacity_demand, "_hulls", capacity_demand._hulls.__wrapped__)
+
+
+@pytest.mark.usefixtures("_uncached")
 def test_control_without_chords_to_one_shares_are_worse(monkeypatch):
     """The chord from 0.69 to 1 of the two-valued law, taken out of the hull."""
     features = SparseFeatures(400, 0.3, TWO, importance=np.repeat([1.0, 0.9], 200))
@@ -304,6 +311,7 @@ def test_limits_of_the_allocation():
     assert idle.loss == 0
 
 
+@pytest.mark.usefixtures("_uncached")
 @pytest.mark.parametrize("n_hidden", [1, 4])
 def test_naive_twin_shares_for_a_law_of_many_values_by_sums_over_all(n_hidden, rng, monkeypatch):
     features = SparseFeatures(6, np.geomspace(0.01, 0.3, 6), Empirical(rng.gamma(2.0, 0.5, 400)))

@@ -88,7 +88,12 @@ def number(value: float) -> str:
 
 def settle_layout(picture: "Figure") -> None:
     """Lays the axes out once, at rounded places: the solver's last digits differ from draw to draw."""
-    picture.draw_without_rendering()
-    picture.set_layout_engine("none")
+    import matplotlib as mpl
+
+    if (engine := picture.get_layout_engine()) is not None:
+        engine.execute(picture)
+    # Not "none", which leaves an engine in its place, for which every file would be drawn twice.
+    with mpl.rc_context({"figure.constrained_layout.use": False}):
+        picture.set_layout_engine(None)
     for axes in picture.axes:
         axes.set_position([round(edge, 6) for edge in axes.get_position(original=True).bounds])  # type: ignore[arg-type]

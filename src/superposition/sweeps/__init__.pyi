@@ -13,6 +13,7 @@ from .executors import (
     RemoteScheduler as RemoteScheduler,
     SlurmJobs as SlurmJobs,
 )
+from .growth import GrowthCell as GrowthCell
 from .measured_rug import RugCell as RugCell
 from .run import Result as Result, run_sweep as run_sweep
 from .sql import query as query

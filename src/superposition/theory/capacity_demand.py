@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -123,7 +124,7 @@ def _curves(p: FloatArray, law: Law) -> tuple[list[Hull], npt.NDArray[np.intp], 
     """Returns curves, which are below and above each p, and the share of the one above: of many p curves are knots."""
     distinct, place = np.unique(p, return_inverse=True)
     if distinct.size <= _MOST_CURVES:
-        return lower_hulls(distinct, law), place, place, np.zeros(p.size)
+        return list(_hulls(tuple(distinct.tolist()), law)), place, place, np.zeros(p.size)
     knots, hulls = _knots(distinct, law)
     left = np.clip(np.searchsorted(knots, logit(p), side="right") - 1, 0, knots.size - 2)
     right, weight = left + 1, np.clip((logit(p) - knots[left]) / (knots[left + 1] - knots[left]), 0, 1)
@@ -132,6 +133,12 @@ def _curves(p: FloatArray, law: Law) -> tuple[list[Hull], npt.NDArray[np.intp], 
     nearest = np.where(weight < 0.5, left, right)
     mixes = alike[left]
     return hulls, np.where(mixes, left, nearest), np.where(mixes, right, nearest), weight
+
+
+@lru_cache(maxsize=16)  # one for all importances and widths, and most of the time that an allocation takes
+def _hulls(p: tuple[float, ...], law: Law) -> tuple[Hull, ...]:
+    """Returns the hulls of several probabilities."""
+    return tuple(lower_hulls(np.array(p), law))
 
 
 def _knots(p: FloatArray, law: Law) -> tuple[FloatArray, list[Hull]]:

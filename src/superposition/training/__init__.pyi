@@ -11,4 +11,5 @@ from .lengths import train_lengths as train_lengths
 from .objective import Objective as Objective, Reconstruction as Reconstruction
 from .result import Curve as Curve, Run as Run
 from .rug_fit import RugFit as RugFit, fit_rug as fit_rug
+from .stability import Growth as Growth, growth_rate as growth_rate
 from .trainers import train as train, train_many as train_many
