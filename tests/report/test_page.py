@@ -59,18 +59,18 @@ def test_needs_no_network(folder):
 def test_opens_with_the_story_of_the_figures_that_are_there(folder):
     page = write_report(folder).read_text()
     assert page.index("What holds") < page.index("All figures")
-    assert "Where trained models and theory part" not in page  # of T3
+    assert "Where trained models and theory part" not in page  # of T4
     reference = {"preset": "reference", "checks": SUMMARY["checks"][:1]}
-    for name in ("8", "T3"):
+    for name in ("8", "T4"):
         summary = {**SUMMARY, "name": name, "reference": reference}
-        summary["checks"] = [{**SUMMARY["checks"][0], "claim": "Trained and predicted losses come closer."}]
+        summary["checks"] = [{**SUMMARY["checks"][0], "claim": "Training leaves the loss of the rug."}]
         (folder / f"figure-{name}.json").write_text(json.dumps(summary))
         for picture in (f"figure-{name}.svg", f"figure-{name}-reference.svg"):
             (folder / picture).write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     page = write_report(folder).read_text()
     titles = [page.index(title) for title in ("What holds", "Where trained models and theory part", "Why", "All fig")]
     assert titles == sorted(titles)
-    assert "Figure T3, preset reference." in page
+    assert "Figure T4, preset reference." in page
 
 
 def test_works_on_a_narrow_screen_and_in_the_dark(folder):

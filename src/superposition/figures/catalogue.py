@@ -19,6 +19,7 @@ from superposition.figures.figure_d3 import FigureD3
 from superposition.figures.figure_t1 import FigureT1
 from superposition.figures.figure_t2 import FigureT2
 from superposition.figures.figure_t3 import FigureT3
+from superposition.figures.figure_t4 import FigureT4
 from superposition.figures.symmetry_map import SYMMETRY_MAPS
 
 FIGURES: tuple[Figure, ...] = (
@@ -27,5 +28,5 @@ FIGURES: tuple[Figure, ...] = (
     *(Figure13(), Figure14(), Figure15()),
     *(FigureA1(), FigureA2(), FigureA3(), FigureA4(), FigureA5(), FigureA6()),
     *(FigureD1(), FigureD2(), FigureD3()),
-    *(FigureT1(), FigureT2(), FigureT3()),
+    *(FigureT1(), FigureT2(), FigureT3(), FigureT4()),
 )

@@ -127,7 +127,7 @@ class Figure14(Figure):
             axis.axvline(_PAPER_EDGE, color="0.5", linestyle=":", linewidth=1, label="paper: given up around 0.25")
             axis.set(xlabel="relative importance α of half of the features")
         axes[0].set_ylabel("mean diagonal $W_{ii}$")
-        axes[1].set_ylabel(r"mean standard deviation of $\nu_i$ (feature units)")
+        axes[1].set_ylabel(r"mean std of $\nu_i$ (feature units)")
         axes[0].legend()
         return figure
 

@@ -188,9 +188,7 @@ class FigureD1(Figure):
         axes[0].set(yscale="log", ylabel="loss per feature (feature units²)", ylim=(0.8 * _FLOOR, 0.06))
         axes[0].set_title(f"rugs of n = {distinct(measured, 'n_features')[0]}")
         axes[0].axhspan(0.8 * _FLOOR, 1.15 * _FLOOR, color="0.92", linewidth=0)
-        axes[0].text(
-            0.985, 0.035, "recovered: no loss but rounding", transform=axes[0].transAxes, ha="right", fontsize=7
-        )
+        axes[0].text(0.015, 0.035, "recovered but for rounding", transform=axes[0].transAxes, fontsize=7)
         axes[1].set(ylabel="loss / loss of the best ReLU", ylim=(-0.05, 1.6))
         axes[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         return figure

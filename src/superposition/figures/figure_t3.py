@@ -88,7 +88,7 @@ class FigureT3(Figure):
                 judged(same.all(), tested=is_limit, trained=below.any()),
             ),
             Check(
-                "Trained and predicted losses come closer as n grows.",
+                "After equal numbers of steps trained and predicted losses are closer at larger n.",
                 "superposition",
                 f"the median distance over {everywhere.size} locations goes from {first:.1%} at n = {sizes[0]} to "
                 f"{last:.1%} at n = {sizes[-1]}{at.left_out}",

@@ -72,7 +72,7 @@ def typeset(text: str) -> str:
 
 def plain_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     """Returns ticks of a logarithmic axis and their labels: 1, 2, 5 of each power of ten in a short range, 1 else."""
-    steps = (1, 2, 5) if high < 30 * low else (1,)
+    steps = (1, 2, 5) if high < 200 * low else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [step * 10.0**power for power in powers for step in steps]
     ticks = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]

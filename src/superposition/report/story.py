@@ -34,19 +34,20 @@ _STORY = (
     ),
     _Chapter(
         "Where trained models and theory part",
-        "T3",
-        "Trained models of some hundred features are better than the rug, most of all at large ratios, and come up to "
-        "it as they grow. The rug is the limit of what training finds and no bound. Above the prediction (red) lie "
-        "models that were not trained for long enough, or collapsed to the constant: the rug itself does better.",
-        ("Trained models reach", "Trained and predicted"),
+        "T4",
+        "Training reaches the loss of the rug, stays there for a while, and leaves it for a lower one: at every size "
+        "that was tried, from any start that keeps all features alive, from a rug itself too, and later the larger the "
+        "model. The rug is a plateau of training and neither its end nor a bound. A rule that stops where the loss "
+        "seems to stand still stops there.",
+        ("Trained models reach", "Training leaves", "A start at a rug"),
     ),
     _Chapter(
         "Why",
         "8",
-        "Of the interference the formula knows mean and variance. In small models single entries of W stand out, pairs "
-        "of features in opposite directions above all, and training makes use of that: Λ is large there. As n grows "
-        "the many entries of a row become alike, Λ falls, the interference becomes Gaussian, and with it goes what "
-        "training gained.",
+        "Of the interference the formula knows mean and variance. Training finds weights whose interference is skewed: "
+        "a few strong negative entries of W among many small ones, so that an active feature silences some others, "
+        "which costs little where two are rarely active at once. Λ is large there, and the larger a model is, the "
+        "longer it takes to find them: after equal numbers of steps Λ falls with n.",
         ("All models approach", "Λ falls"),
     ),
 )
