@@ -197,6 +197,7 @@ def weights():
     yield "encoder_of", models.encoder_of, {"source": W}, {"source": (*tensors(4, 8), *JUNK)}
     yield "DenseEncoder", DenseEncoder, {"W_enc": W}, {"W_enc": (*tensors(4, 8), *JUNK)}
     yield "hadamard_transform", sp.hadamard_transform, {"x": torch.rand(8)}, {"x": (*tensors(8), *JUNK)}
+    yield "hadamard_orders", models.hadamard_orders, {"most": 40}, {"most": JUNK}
     yield "realise", models.realise, {"allocation": sp.theory.allocate(FEATURES, 4), "features": FEATURES}, {
         "allocation": JUNK, "features": STRANGE, "hidden_noise": JUNK[1:], "seed": JUNK}  # fmt: skip
     yield "projection_root", projection_root, {"capacity": [0.5, 0.5]}, {"capacity": JUNK, "seed": JUNK}

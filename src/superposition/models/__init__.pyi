@@ -17,6 +17,7 @@ from .dictionary import Dictionary as Dictionary
 from .encoders import DenseEncoder as DenseEncoder, Encoder as Encoder, RugEncoder as RugEncoder
 from .frames import projection_root as projection_root, realise as realise
 from .hadamard import hadamard_transform as hadamard_transform
+from .hadamard_constructions import hadamard_orders as hadamard_orders
 from .hidden_activations import HiddenActivations as HiddenActivations
 from .linear import LinearAutoencoder as LinearAutoencoder
 from .reconstructor import Reconstructor as Reconstructor
