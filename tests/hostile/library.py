@@ -197,6 +197,8 @@ def weights():
     yield "encoder_of", models.encoder_of, {"source": W}, {"source": (*tensors(4, 8), *JUNK)}
     yield "DenseEncoder", DenseEncoder, {"W_enc": W}, {"W_enc": (*tensors(4, 8), *JUNK)}
     yield "hadamard_transform", sp.hadamard_transform, {"x": torch.rand(8)}, {"x": (*tensors(8), *JUNK)}
+    yield "paired_frame", models.paired_frame, {"n_features": 16, "n_hidden": 4, "coherence": 0.5}, {
+        "n_features": JUNK, "n_hidden": JUNK, "coherence": JUNK, "variance": JUNK[1:], "seed": JUNK}  # fmt: skip
     yield "factorise", models.factorise, {"W": torch.ones(8, 8), "n_hidden": 2}, {
         "W": (*tensors(8, 8), *JUNK), "n_hidden": JUNK}  # fmt: skip
     yield "hadamard_orders", models.hadamard_orders, {"most": 40}, {"most": JUNK}

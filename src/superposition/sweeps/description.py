@@ -17,6 +17,8 @@ from superposition.sweeps.compressed import LearnedCell, RefinedCell
 from superposition.sweeps.constructed import PrecisionCell, SchemeCell
 from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.executors import SlurmJobs
+from superposition.sweeps.frames import FrameCell
+from superposition.sweeps.guarantees import GuaranteeCell
 from superposition.sweeps.measured_rug import RugCell
 from superposition.sweeps.sweep import MOST_THREADS, Sweep
 from superposition.sweeps.trained import TrainedCell
@@ -25,6 +27,7 @@ _KINDS: Kinds[type[Cell]] = Kinds(
     "cell",
     Cell,
     *(TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell, RefinedCell, SchemeCell, PrecisionCell),
+    *(FrameCell, GuaranteeCell),
     name="measure",
 )
 
