@@ -126,6 +126,12 @@ TABLE = {
         {"noise_variance": JUNK, "ensemble": JUNK, "n_steps": JUNK[:12], **RP},
         (),
     ),
+    "support_thresholds": (
+        _some((0.0, 1e-320, 0.5, 1.0), (1, 2.5, 1e300), _SCALES, _SCALES),
+        {"coherence": 0.1, "k": 2, "least": 0.5},
+        {"coherence": JUNK, "k": JUNK, "least": JUNK, "largest": JUNK},
+        ("most_active",),
+    ),
     "symmetric_optimum": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, {**RP, "hidden_noise": (*JUNK, *NOISES)}, ()),
     "upper_bound": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, RP, ()),
     "weighted_linear_loss": (

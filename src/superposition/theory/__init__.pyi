@@ -41,4 +41,5 @@ from .posterior import (
 )
 from .rectified import LossParts as LossParts, loss_parts as loss_parts, relu_loss as relu_loss
 from .sparse_recovery import l1_threshold as l1_threshold
+from .support_recovery import SupportThresholds as SupportThresholds, support_thresholds as support_thresholds
 from .zero_ratio import ZeroRatio as ZeroRatio, zero_ratio_relu as zero_ratio_relu
