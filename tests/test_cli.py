@@ -231,6 +231,7 @@ THEORY = {
             "Bayes loss": theory.bayes_loss(noise(c), c["p"]),
             "loss": theory.symmetric_optimum(c["ratio"], c["p"]).loss,
             "upper bound loss": theory.upper_bound(c["ratio"], c["p"]),
+            "explicit upper bound loss": theory.explicit_upper_bound(c["ratio"], c["p"]),
             "linear loss": theory.linear_loss(c["ratio"], c["p"]),
             "constant loss": theory.zero_ratio_loss(c["p"]),
         },
@@ -295,6 +296,25 @@ THEORY = {
             "loss": theory.optimal_relu(c["noise σ"], c["p"]).loss,
         },
     ),
+    "parts, the best": (
+        "--noise-std 0.1 0.2 --probability 0.01 0.1",
+        lambda c: parts_of(
+            c, theory.optimal_relu(c["noise σ"], c["p"]).scale, theory.optimal_relu(c["noise σ"], c["p"]).bias
+        ),
+    ),
+    "parts, given": (
+        "--noise-std 0.1 0.2 --probability 0.01 --scale 1 1.3 --bias -0.4 -1e-1",
+        lambda c: parts_of(c, c["scale a"], c["bias b"]),
+    ),
+    "scale": (
+        "--threshold 0 -0.3 --noise-std 0.1 0.2 --probability 0.01 0.1",
+        lambda c: {
+            "scale a": theory.optimal_scale(c["threshold β"], c["noise σ"], c["p"]),
+            "scale a as r → 0": theory.zero_ratio_relu(c["noise σ"], c["threshold β"], c["p"]).scale,
+            "loss": theory.relu_loss(c["scale a"], c["scale a"] * c["threshold β"], c["noise σ"], c["p"]),
+            "r → 0 loss": theory.zero_ratio_relu(c["noise σ"], c["threshold β"], c["p"]).loss,
+        },
+    ),
     "denoiser": (
         "--z -0.2 0 0.3 0.8 --noise-std 0.1 0.2 --probability 0.01 0.1",
         lambda c: {
@@ -311,6 +331,19 @@ THEORY = {
         lambda c: by_class(60, 15, c["importance"], c["p"]),
     ),
 }
+
+
+def parts_of(columns, scale, bias):
+    parts = theory.loss_parts(scale, bias, columns["noise σ"])
+    return {
+        "scale a": scale,
+        "bias b": bias,
+        "off loss": parts.off,
+        "E_r loss": parts.rectified,
+        "E_ν loss": parts.noise,
+        "E_r/E_ν": parts.ratio,
+        "loss": theory.relu_loss(scale, bias, columns["noise σ"], columns["p"]),
+    }
 
 
 def noise(columns):
@@ -529,7 +562,7 @@ class TestBadInput:
                 ["train", "--n-features", "8", "--ratio", "0.01", "--probability", "0.1"],
                 "at least one hidden dimension",
             ),
-            (["rug", "--n-features", "100", "--ratio", "0.5", "--probability", "0.1"], "use 64 or 128"),
+            (["rug", "--n-features", "102", "--ratio", "0.5", "--probability", "0.1"], "use 100 or 104"),
             (["diagnose", "/nowhere"], "config.json is not there"),
             (["reproduce", "--figures", "16"], "`figures` must be among 1, 2, 3,"),
             (

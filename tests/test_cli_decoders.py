@@ -105,7 +105,10 @@ def test_sensing_shows_the_numbers_of_the_library(capsys):
         ((*DECODE, "--n-samples", "0"), "`n_samples` must be a whole number of at least 1, got 0"),
         (("decode", "--ratio", "0.5", "--probability", "0.1"), "--n-features must be given, or --model"),
         (("decode", "--ratio", "0.5", "--n-features", "64"), "--probability must be given, or --model"),
-        (("decode", "--n-features", "100", "--ratio", "0.5", "--probability", "0.1"), "must be a power of two"),
+        (
+            ("decode", "--n-features", "102", "--ratio", "0.5", "--probability", "0.1"),
+            "must be the order of a Hadamard",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(capsys, arguments, message):

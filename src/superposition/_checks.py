@@ -143,14 +143,6 @@ def whole_number(name: str, value: Any, *, low: int = 1, high: int = _LARGEST, h
     return int(value)
 
 
-def power_of_two(name: str, value: int, what: str) -> int:
-    """Returns a whole number; raises ValueError, saying what it is for, unless it is a power of two."""
-    if value & (value - 1):
-        below = 1 << (value.bit_length() - 1)
-        raise ValueError(f"`{name}` must be a power of two for {what}, got {value}: use {below} or {2 * below}")
-    return value
-
-
 def hidden_width(n_hidden: Any, n_features: int) -> int:
     """Returns the bottleneck's width, checked to be in [1, n_features]."""
     return whole_number("n_hidden", n_hidden, high=n_features, hint="the bottleneck cannot be wider than the features")

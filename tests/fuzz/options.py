@@ -84,6 +84,7 @@ _BY_NAME: dict[str, Any] = {
     "noise": values.POSITIVE,
     "noise_std": values.POSITIVE,
     "scale": values.POSITIVE,
+    "threshold": values.POSITIVE,
     "importance": st.one_of(values.POSITIVE, st.sampled_from(["decay:0.9", "two-level:0", "two-level:1", "1.txt"])),
     "learning_rate": st.sampled_from(["0.001", "0.1", "10", "1e30"]),
     "n_steps": values.FEW,

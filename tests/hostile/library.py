@@ -198,6 +198,11 @@ def weights():
     yield "encoder_of", models.encoder_of, {"source": W}, {"source": (*tensors(4, 8), *JUNK)}
     yield "DenseEncoder", DenseEncoder, {"W_enc": W}, {"W_enc": (*tensors(4, 8), *JUNK)}
     yield "hadamard_transform", sp.hadamard_transform, {"x": torch.rand(8)}, {"x": (*tensors(8), *JUNK)}
+    yield "paired_frame", models.paired_frame, {"n_features": 16, "n_hidden": 4, "coherence": 0.5}, {
+        "n_features": JUNK, "n_hidden": JUNK, "coherence": JUNK, "variance": JUNK[1:], "seed": JUNK}  # fmt: skip
+    yield "factorise", models.factorise, {"W": torch.ones(8, 8), "n_hidden": 2}, {
+        "W": (*tensors(8, 8), *JUNK), "n_hidden": JUNK}  # fmt: skip
+    yield "hadamard_orders", models.hadamard_orders, {"most": 40}, {"most": JUNK}
     yield "realise", models.realise, {"allocation": sp.theory.allocate(FEATURES, 4), "features": FEATURES}, {
         "allocation": JUNK, "features": STRANGE, "hidden_noise": JUNK[1:], "seed": JUNK}  # fmt: skip
     yield "projection_root", projection_root, {"capacity": [0.5, 0.5]}, {"capacity": JUNK, "seed": JUNK}
@@ -225,6 +230,8 @@ def measuring():
     split = {**of_model, **common, "interference": JUNK[1:]}
     yield "loss_split", diagnostics.loss_split, {**good, "n_samples": 4}, split
     yield "interference", diagnostics.interference, good, of_model
+    yield "berry_esseen", diagnostics.berry_esseen, good, of_model
+    yield "third_absolute_moment", diagnostics.third_absolute_moment, {"features": FEATURES}, {"features": STRANGE}
     yield "symmetry", diagnostics.symmetry, good, of_model
     yield "can_split_loss", diagnostics.can_split_loss, {"model": good["model"]}, {"model": JUNK}
     yield "spectrum", diagnostics.spectrum, {"model": good["model"]}, {"model": MODELS}

@@ -63,6 +63,12 @@ TABLE = {
     ),
     "bayes_denoiser": (_some(_Z, NOISES, PROBABILITIES, LAWS), {"z": 0.6, **_NOISE}, {"z": JUNK, **NP}, ()),
     "bayes_loss": (_some(NOISES, PROBABILITIES, LAWS), _NOISE, NP, ()),
+    "explicit_upper_bound": (
+        _some(RATIOS, PROBABILITIES),
+        {"ratio": 0.25, "probability": 0.045},
+        {"ratio": JUNK, "probability": JUNK},
+        (),
+    ),
     "hull_optimum": (_some(RATIOS, (1e-200, 1e-15, 0.5, 1.0), _FEW_LAWS, count=12), _RATIO, RP, ()),
     "measurements": ([], {"n_features": 10, "k": 2}, {"n_features": JUNK, "k": JUNK, "law": JUNK[1:]}, ()),
     "l1_threshold": ([], {"ratio": 0.5, "nonnegative": True}, {"ratio": (*JUNK, *RATIOS), "nonnegative": JUNK}, ()),
@@ -74,6 +80,18 @@ TABLE = {
         (),
     ),
     "loss_gradients": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, RP, ()),
+    "loss_parts": (
+        _some(_SCALES, _BIASES, NOISES, LAWS, count=200),
+        {"scale": 1.0, "bias": 0.0, "noise_std": 0.2, "law": None},
+        {"scale": JUNK, "bias": JUNK, "noise_std": JUNK, "law": JUNK[1:]},
+        (),
+    ),
+    "loss_parts_bound": (
+        _some(NOISES, _BIASES),
+        {"noise_std": 0.2, "bias": -0.1},
+        {"noise_std": JUNK, "bias": JUNK},
+        (),
+    ),
     "lower_bound": (
         _some(NOISES, PROBABILITIES),
         {"noise_std": 0.2, "probability": 0.045},
@@ -87,6 +105,12 @@ TABLE = {
         (),
     ),
     "optimal_relu": (_some(NOISES, PROBABILITIES, LAWS), _NOISE, NP, ()),
+    "optimal_scale": (
+        _some(_BIASES, NOISES, PROBABILITIES, LAWS, count=200),
+        {"threshold": 0.0, **_NOISE},
+        {"threshold": JUNK, **NP},
+        (),
+    ),
     "oracle_support_loss": (_some(NOISES, PROBABILITIES, LAWS), _NOISE, NP, ()),
     "relu_loss": (
         _some(_SCALES, _BIASES, NOISES, PROBABILITIES, LAWS, count=400),
@@ -102,6 +126,12 @@ TABLE = {
         {"noise_variance": JUNK, "ensemble": JUNK, "n_steps": JUNK[:12], **RP},
         (),
     ),
+    "support_thresholds": (
+        _some((0.0, 1e-320, 0.5, 1.0), (1, 2.5, 1e300), _SCALES, _SCALES),
+        {"coherence": 0.1, "k": 2, "least": 0.5},
+        {"coherence": JUNK, "k": JUNK, "least": JUNK, "largest": JUNK},
+        ("most_active",),
+    ),
     "symmetric_optimum": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, {**RP, "hidden_noise": (*JUNK, *NOISES)}, ()),
     "upper_bound": (_some(RATIOS, PROBABILITIES, LAWS), _RATIO, RP, ()),
     "weighted_linear_loss": (
@@ -114,6 +144,12 @@ TABLE = {
         _some(COUNTS, COUNTS),
         {"n_features": 8, "n_hidden": 4},
         {"n_features": JUNK, "n_hidden": JUNK},
+        (),
+    ),
+    "zero_ratio_relu": (
+        _some(NOISES, _BIASES, PROBABILITIES, LAWS, count=200),
+        {"threshold": 0.0, **_NOISE},
+        {"threshold": JUNK, **NP},
         (),
     ),
     "zero_ratio_loss": (_some(PROBABILITIES, LAWS), {"probability": 0.045}, {"probability": JUNK, "law": JUNK[1:]}, ()),

@@ -6,7 +6,7 @@ import torch
 
 from superposition.diagnostics import held_out_loss, symmetry
 from superposition.features import SparseFeatures
-from superposition.models import projection_root, realise
+from superposition.models import paired_frame, projection_root, realise
 from superposition.models.frames import _TOLERANCE
 from superposition.theory import allocate, minimal_noise_variance
 from tests.rounding import as_array, assert_within, gamma, unit_roundoff
@@ -102,3 +102,36 @@ def test_measured_loss_is_the_predicted_one_at_4096(alpha):
     assert loss.standard_error < 0.0025 * found.loss
     assert abs(loss.value / found.loss - 1) < 0.01
     assert abs(loss.value / (1.03 * found.loss) - 1) > 0.01, "control"
+
+
+@pytest.mark.parametrize("variance", [None, 5.0, 20.0])
+@pytest.mark.parametrize("coherence", [-1.0, -0.4, 0.0, 0.7, 1.0])
+@pytest.mark.parametrize(("n", "m"), [(64, 16), (40, 8)])
+def test_identity_variance_and_coherence_are_as_asked_each_alone(n, m, coherence, variance):
+    variance = n / m - 1 if variance is None else min(variance, n / 2 - 1)
+    F = paired_frame(n, m, coherence, None if variance == n / m - 1 else variance, seed=2)
+    W = F.T @ F
+    # Sums of m products and of n squares, a root found to 1e-13 of the decay, and an angle's cosine.
+    close = gamma(8 * n, float) * n
+    np.testing.assert_allclose(np.diag(W), 1, rtol=0, atol=close)
+    np.testing.assert_allclose((W**2).sum(1) - 1, variance, rtol=1e-9)
+    np.testing.assert_allclose(W[np.arange(0, n, 2), np.arange(1, n, 2)], coherence, rtol=0, atol=close)
+    np.testing.assert_allclose(W.sum(1), 0, rtol=0, atol=close)
+    if variance == n / m - 1:
+        np.testing.assert_allclose(F @ F.T, n / m * np.eye(m), rtol=0, atol=n * close)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((65, 16, 0.5), "`n_features` must be even"),
+        ((184, 16, 0.5), "order of a Hadamard matrix"),
+        ((64, 15, 0.5), "`n_hidden` must be even"),
+        ((64, 32, 0.5), r"`n_hidden` must be a whole number in \[2, 31\], got 32: fewer than there are pairs"),
+        ((64, 16, 1.5), "`coherence` must be in"),
+        ((64, 16, 0.5, 2.0), "`variance` must be in"),
+    ],
+)
+def test_frames_that_there_are_none_of_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        paired_frame(*arguments)

@@ -26,7 +26,7 @@ def test_the_key_is_stable():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_features": 200}, "`n_features` must be a power of two for a rug, got 200: use 128 or 256"),
+        ({"n_features": 202}, "`n_features` must be the order of a Hadamard matrix .*, got 202: use 200 or 204"),
         ({"n_hidden": 0}, r"`n_hidden` must be a whole number in \[1, 256\], got 0"),
         (
             {"probability": 0.003},

@@ -212,7 +212,7 @@ class Diagnose(Costly):
         if sp.diagnostics.can_split_loss(model):
             split = sp.diagnostics.loss_split(model, features, n_samples=n_samples, interference=found)
         values = sp.diagnostics.spectrum(model) if model.rows_are_alike or model.n_hidden <= _LARGEST_SPECTRUM else None
-        show(interference_table(found))
+        show(interference_table(found, sp.diagnostics.berry_esseen(model, features)))
         show(structure_table(found, split, values, features, model.n_hidden))
         if split is None:
             say(f"the split of the loss is that of a ReLU: it is left out for {model.activation.kind}")

@@ -22,6 +22,7 @@ AXES = {
     "noise_std": ("noise σ", "noise σ (feature units)"),
     "scale": ("scale a", "scale a"),
     "bias": ("bias b", "bias b (feature units)"),
+    "threshold": ("threshold β", "threshold β = b/a (feature units)"),
     "z": ("z", "observation z (feature units)"),
     "importance": ("importance", "importance"),
     "hidden_noise": ("hidden noise ω", "hidden noise ω (relative)"),
@@ -93,11 +94,14 @@ def _optimum(ratio: Any, probability: Any, law: "Law", hidden_noise: Any = 0.0) 
 
 def _bounds(ratio: Any, probability: Any, law: "Law") -> Columns:
     best = sp.theory.symmetric_optimum(ratio, probability, law)
+    uniform = law == sp.Uniform()
+    explicit = {"explicit upper bound loss": sp.theory.explicit_upper_bound(ratio, probability)} if uniform else {}
     return {
         "oracle support loss": sp.theory.oracle_support_loss(best.noise_std, probability, law),
         "Bayes loss": sp.theory.bayes_loss(best.noise_std, probability, law),
         "loss": best.loss,
         "upper bound loss": sp.theory.upper_bound(ratio, probability, law),
+        **explicit,
         "linear loss": sp.theory.linear_loss(ratio, probability, law),
         "constant loss": sp.theory.zero_ratio_loss(probability, law),
     }
@@ -145,6 +149,34 @@ def _relu(noise_std: Any, probability: Any, law: "Law", scale: Any = None, bias:
     if scale is None:
         return {"scale a": best.scale, "bias b": best.bias, "loss": best.loss}
     return {"loss": sp.theory.relu_loss(scale, bias, noise_std, probability, law), "best loss": best.loss}
+
+
+def _parts(noise_std: Any, probability: Any, law: "Law", scale: Any = None, bias: Any = None) -> Columns:
+    if (scale is None) != (bias is None):
+        raise ValueError("--scale and --bias must be given together, or neither for the best ones")
+    best = sp.theory.optimal_relu(noise_std, probability, law)
+    a, b = (best.scale, best.bias) if scale is None else (scale, bias)
+    parts = sp.theory.loss_parts(a, b, noise_std, law)
+    settled = {"scale a": a, "bias b": b} if scale is None else {}
+    return {
+        **settled,
+        "off loss": parts.off,
+        "E_r loss": parts.rectified,
+        "E_ν loss": parts.noise,
+        "E_r/E_ν": parts.ratio,
+        "loss": sp.theory.relu_loss(a, b, noise_std, probability, law),
+    }
+
+
+def _scale(threshold: Any, noise_std: Any, probability: Any, law: "Law") -> Columns:
+    limit = sp.theory.zero_ratio_relu(noise_std, threshold, probability, law)
+    a = sp.theory.optimal_scale(threshold, noise_std, probability, law)
+    return {
+        "scale a": a,
+        "scale a as r → 0": limit.scale,
+        "loss": sp.theory.relu_loss(a, a * threshold, noise_std, probability, law),
+        "r → 0 loss": limit.loss,
+    }
 
 
 def _noise(noise_std: Any, probability: Any, law: "Law") -> Columns:
@@ -254,6 +286,19 @@ QUANTITIES = {
         "the best scale a and bias b and their loss, or the loss at those given",
         _relu,
         drawn={LOSS: ("loss", "best loss"), "scale a": ("scale a",), "bias b (feature units)": ("bias b",)},
+    ),
+    "parts": Quantity(
+        "Parts of the loss at given noise",
+        "of inactive features, of what the ReLU cuts off (E_r) and of noise (E_ν), at the best scale and bias or those "
+        "given",
+        _parts,
+        drawn={LOSS: ("off loss", "E_r loss", "E_ν loss", "loss"), "E_r/E_ν": ("E_r/E_ν",)},
+    ),
+    "scale": Quantity(
+        "Scale at given threshold",
+        "the best scale a at β = b/a, beside its limit as r → 0, with their losses",
+        _scale,
+        drawn={LOSS: ("loss", "r → 0 loss"), "scale a": ("scale a", "scale a as r → 0")},
     ),
     "noise": Quantity(
         "Decoders at given noise", "bounds of every elementwise decoder beside the best ReLU's loss", _noise

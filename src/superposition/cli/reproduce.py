@@ -29,7 +29,7 @@ class Reproduce(Executed):
     """
 
     figures: Annotated[tuple[str, ...] | None, tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(all)")] = None
-    """Which figures: 1 to 15 of The Persian Rug, A1 to A6 nonlinear compression, D1 to D3 decoders, T1 the theory, T2
+    """Which figures: 1 to 15 of The Persian Rug, A1 to A6 nonlinear compression, D1 to D5 decoders, T1 the theory, T2
     training by three protocols, T3 where training beats the rug, T4 when it leaves it; all if not given."""
     preset: Literal["quick", "laptop", "reference", "paper"] = "quick"
     """quick: n = 128 and 512, ten minutes on two cores; laptop: the paper's grid at n = 128, coarser at 1024, an hour;

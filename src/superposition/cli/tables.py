@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from superposition._checks import FloatArray
-    from superposition.diagnostics import Interference, LossSplit, Symmetry
+    from superposition.diagnostics import BerryEsseen, Interference, LossSplit, Symmetry
     from superposition.features import Features, SparseFeatures
     from superposition.models import Reconstructor, Spectrum
 
@@ -74,7 +74,7 @@ def symmetry_table(found: "Symmetry", features: "Features", model: "Reconstructo
     return table
 
 
-def interference_table(found: "Interference") -> "Table":
+def interference_table(found: "Interference", distance: "BerryEsseen") -> "Table":
     """Returns the statistics of the interference that a Gaussian has not, over features and pooled."""
     import numpy as np
 
@@ -88,6 +88,7 @@ def interference_table(found: "Interference") -> "Table":
         ("excess kurtosis of W_ij", found.row_excess_kurtosis, found.element_excess_kurtosis),
         ("row sum Σ_j W_ij", found.row_sum, None),
         ("largest share of Var ν_i", found.largest_share, None),
+        ("bound on sup |F_i − Φ| (Berry–Esseen)", distance.distance, None),
     )
     for name, values, pooled in rows:
         there = values[~np.isnan(values)]

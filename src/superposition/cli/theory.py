@@ -49,6 +49,8 @@ class Theory(Costly):
     """Scales a > 0 of the ReLU, its best one if not given."""
     bias: Numbers = ()
     """Biases b of the ReLU, its best one if not given."""
+    threshold: Numbers = ()
+    """Thresholds β = b/a of the ReLU(x + ν + β)."""
     z: Numbers = ()
     """Observations of a feature in noise."""
     importance: Numbers = ()

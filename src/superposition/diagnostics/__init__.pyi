@@ -1,3 +1,8 @@
+from .gaussianity import (
+    BerryEsseen as BerryEsseen,
+    berry_esseen as berry_esseen,
+    third_absolute_moment as third_absolute_moment,
+)
 from .interference import Interference as Interference, cumulants as cumulants, interference as interference
 from .isometry import (
     Coherence as Coherence,

@@ -20,7 +20,7 @@ PAIR_TOLERANCE = 0.25
 
 # Deviations below this share of a row's largest entry are the rounding of float32 weights, and have no shape: an entry
 # is a product of two unit vectors times the norms, of which rounding costs some u = 6e-8, however long they are.
-_ROUNDING = 1e-6
+ROUNDING = 1e-6
 
 # A variance whose square is hardly a number of float64: nothing is known of the shape of what varies so little.
 _VANISHING = 1e-150
@@ -246,16 +246,16 @@ class _Walk:
         live = (magnitude > DEAD_BELOW * magnitude.max()) & (magnitude > 0)
         noise = self.drive / np.where(live, self.diagonal, np.nan) ** np.arange(1, 5)[:, None]
         largest_std = float(np.sqrt(features.per_feature(features.variance).max()))
-        varies = live & (np.sqrt(self.drive[1]) > _ROUNDING * largest_std * self.largest)
+        varies = live & (np.sqrt(self.drive[1]) > ROUNDING * largest_std * self.largest)
         skewness, kurtosis = _standardised(noise[1:], varies)
         _, kappa_2, kappa_3, kappa_4 = noise[:, varies]
         total = np.array([np.sum(kappa_2**1.5), np.sum(kappa_2**2)])
         pooled = np.full(2, np.nan)
         np.divide([kappa_3.sum(), kappa_4.sum()], total, out=pooled, where=total > 0)
-        uneven = np.sqrt(self.central[1]) > _ROUNDING * self.largest
+        uneven = np.sqrt(self.central[1]) > ROUNDING * self.largest
         row_skewness, row_kurtosis = _standardised(_as_cumulants(self.central[1:]), uneven)
         elements = _pooled_moments(self.central)
-        element_uneven = np.asarray(np.sqrt(elements[0]) > _ROUNDING * self.largest.max())
+        element_uneven = np.asarray(np.sqrt(elements[0]) > ROUNDING * self.largest.max())
         element_skewness, element_kurtosis = _standardised(_as_cumulants(elements), element_uneven)
         ratio = np.full(self.dominant.size, np.nan)
         np.divide(self.heaviest, self.diagonal, out=ratio, where=live & (self.dominant >= 0))

@@ -16,6 +16,8 @@ from superposition.figures.figure_a6 import FigureA6
 from superposition.figures.figure_d1 import FigureD1
 from superposition.figures.figure_d2 import FigureD2
 from superposition.figures.figure_d3 import FigureD3
+from superposition.figures.figure_d4 import FigureD4
+from superposition.figures.figure_d5 import FigureD5
 from superposition.figures.figure_t1 import FigureT1
 from superposition.figures.figure_t2 import FigureT2
 from superposition.figures.figure_t3 import FigureT3
@@ -27,6 +29,6 @@ FIGURES: tuple[Figure, ...] = (
     *SYMMETRY_MAPS,
     *(Figure13(), Figure14(), Figure15()),
     *(FigureA1(), FigureA2(), FigureA3(), FigureA4(), FigureA5(), FigureA6()),
-    *(FigureD1(), FigureD2(), FigureD3()),
+    *(FigureD1(), FigureD2(), FigureD3(), FigureD4(), FigureD5()),
     *(FigureT1(), FigureT2(), FigureT3(), FigureT4()),
 )

@@ -15,8 +15,10 @@ from .autoencoder import Autoencoder as Autoencoder
 from .base import Model as Model, encoder_of as encoder_of
 from .dictionary import Dictionary as Dictionary
 from .encoders import DenseEncoder as DenseEncoder, Encoder as Encoder, RugEncoder as RugEncoder
-from .frames import projection_root as projection_root, realise as realise
+from .factorisation import factorise as factorise
+from .frames import paired_frame as paired_frame, projection_root as projection_root, realise as realise
 from .hadamard import hadamard_transform as hadamard_transform
+from .hadamard_constructions import hadamard_orders as hadamard_orders
 from .hidden_activations import HiddenActivations as HiddenActivations
 from .linear import LinearAutoencoder as LinearAutoencoder
 from .reconstructor import Reconstructor as Reconstructor

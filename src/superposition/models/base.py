@@ -1,7 +1,7 @@
 """What every model answers of itself: its encoder, pre-activations, activation, rows of W, bias and spectrum."""
 
 import abc
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -33,7 +33,7 @@ class Model(Reconstructor):
         rows_are_alike: Whether every row of W is a rearrangement of every other one, the diagonal in its place.
     """
 
-    rows_are_alike: ClassVar[bool] = False
+    rows_are_alike: bool = False
 
     activation: Activation
 

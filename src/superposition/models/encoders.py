@@ -12,7 +12,8 @@ from torch import Tensor
 
 from superposition import _checks, _tensors
 from superposition._random import torch_generator
-from superposition.models.hadamard import hadamard_transform
+from superposition.models.hadamard import hadamard_transform, paley
+from superposition.models.hadamard_constructions import construction_of
 
 # An eigenvalue of W Wᵀ below this share of the largest is none. Weights of float32 are off by u = 6e-8 of themselves
 # and leave u² n of a lower rank, the product, in float64, leaves u n of its own u = 1e-16: both far below.
@@ -215,16 +216,18 @@ class RugEncoder(Encoder):
     Its columns have norm 1, and W_enc W_encᵀ = (n_features/n_hidden) I.
 
     Args:
-        n_features: Order of the matrix, a power of two.
+        n_features: Order of the matrix, one of `hadamard_orders`.
         rows: Which, increasing.
     """
 
     is_tight = True
-    columns_are_alike = True
 
     def __init__(self, n_features: int, rows: Int[Tensor, " n_hidden"]) -> None:
         self.n_features, self.n_hidden = n_features, len(rows)
         self.rows, self.device = rows, rows.device
+        self._made = construction_of(n_features)
+        # Products of Sylvester's columns i and j depend on i xor j alone; those of Paley's do not.
+        self.columns_are_alike = self._made.core == 1
 
     def encode(self, x: Float[Tensor, "*batch n_features"]) -> Float[Tensor, "*batch n_hidden"]:
         """Returns W_enc x by one transform."""
@@ -252,15 +255,27 @@ class RugEncoder(Encoder):
         return torch.ones(self.n_features, device=self.rows.device)
 
     def columns(self, index: Int[Tensor, "*some"]) -> Float[Tensor, "*some n_hidden"]:
-        """Returns columns of W_enc: (−1)^(number of ones in row & column)/√n_hidden."""
-        common = index[..., None] & self.rows
-        for shift in (16, 8, 4, 2, 1):
-            common = common ^ (common >> shift)
-        return (1 - 2 * (common & 1)).to(torch.get_default_dtype()) / sqrt(self.n_hidden)
+        """Returns columns of W_enc: (−1)^(number of ones in row & column)/√n_hidden, times Paley's factor."""
+        return self._signs(index).to(torch.get_default_dtype()) / sqrt(self.n_hidden)
 
     def gram(self, index: Int[Tensor, "batch k"]) -> Float[Tensor, "batch k k"]:
-        """Returns the inner products of chosen columns, which depend on i xor j alone."""
-        return self._first_row[index[:, :, None] ^ index[:, None, :]]
+        """Returns the inner products of chosen columns, of order 2^k from a table."""
+        if self.columns_are_alike:
+            return self._first_row[index[:, :, None] ^ index[:, None, :]]
+        signs = self._signs(index).double()
+        return signs @ signs.mT / self.n_hidden  # of integers, exactly
+
+    def _signs(self, index: Int[Tensor, "*some"]) -> Float[Tensor, "*some n_hidden"]:
+        """Returns entries of H at the rows, of chosen columns."""
+        order = self._made.core
+        common = (index // order)[..., None] & (self.rows // order)
+        for shift in (16, 8, 4, 2, 1):
+            common = common ^ (common >> shift)
+        signs = (1 - 2 * (common & 1)).float()
+        if order > 1:
+            core = paley(self._made.paley, self._made.q, torch.float32, self.rows.device)
+            signs = signs * core[(index % order)[..., None], self.rows % order]
+        return signs
 
     def diagonalised(self) -> Diagonalised:
         """Returns itself: its rows are orthogonal."""

@@ -1,13 +1,16 @@
-"""Weights that realise an allocation of capacity: a projection with a given diagonal."""
+"""Frames of given properties: that realise an allocation of capacity, or of given coherence and row variance."""
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
 
 from superposition import _checks
 from superposition._checks import FloatArray
 from superposition._random import numpy_rng
 from superposition.features import Features, sparse_parts
 from superposition.models.autoencoder import Autoencoder
+from superposition.models.hadamard import hadamard_transform
+from superposition.models.hadamard_constructions import check_order
 from superposition.theory import Allocation
 
 _TOLERANCE = 1e-9
@@ -122,3 +125,78 @@ def _scaled_to(G: FloatArray, h: FloatArray) -> FloatArray:
             curvature = np.diag(leverage) - (Q @ Q.T) ** 2 + 1 / h.size
             log_w = log_w + np.clip(np.linalg.solve(curvature, h - leverage), -1.0, 1.0)
     raise ValueError("`capacity` must be the diagonal of a projection: no scaling of generic rows has these norms")
+
+
+def paired_frame(
+    n_features: int, n_hidden: int, coherence: float, variance: float | None = None, *, seed: int = 0
+) -> FloatArray:
+    """Unit columns of given row variance, and of given inner product within pairs: what a loss depends on, told apart.
+
+    With g_i columns of Hadamard rows of order N = n_features/2, weighted by √s_k, Σ s_k = 1, and g'_i = D g_i, D a
+    balanced diagonal of signs, columns 2i and 2i + 1 are cos θ g_i ± sin θ g'_i, the second one negated for an inner
+    product c < 0; |cos 2θ| = |c|. Then W = Fᵀ F has W_ii = 1, W_{2i,2i+1} = c and, whatever c is, Σ_{j≠i} W_ij² =
+    n_features Σ s_k² − 1 for every i. It is 1/r − 1, the least there is, for equal weights: then the frame is tight.
+    Rows of W add up to 0.
+
+    Args:
+        n_features: Twice the order of a Hadamard matrix.
+        n_hidden: Number of rows of it, even, in [2, n_features/2 − 1]; the constant one is not among them.
+        coherence: c in [−1, 1]. Products of columns that are no pair are of order √(variance/n_features).
+        variance: Σ_{j≠i} W_ij², from n_features/n_hidden − 1 to n_features/2 − 1; the least if not given.
+        seed: Seed of the choice of rows and signs.
+
+    Returns:
+        F, shape (n_hidden, n_features).
+
+    Raises:
+        ValueError: A size or a value is out of its range.
+
+    Reference: The Persian Rug, section 5.1.1, which says that the variance counts and the coherence does not.
+
+    >>> F = paired_frame(64, 16, coherence=0.9, variance=5.0)
+    >>> W = F.T @ F - np.eye(64)
+    >>> round(float(W[0, 1]), 6), np.round((W**2).sum(1)[:3], 6).tolist()
+    (0.9, [5.0, 5.0, 5.0])
+    """
+    n = _checks.whole_number("n_features", n_features)
+    if n % 2:
+        raise ValueError(f"`n_features` must be even, for features come in pairs, got {n}")
+    order = check_order(n // 2)
+    m = _checks.whole_number("n_hidden", n_hidden, low=2, high=order - 1, hint="fewer than there are pairs")
+    if m % 2:
+        raise ValueError(f"`n_hidden` must be even, for signs are balanced, got {m}")
+    c = _checks.one("coherence", _checks.in_interval("coherence", coherence, -1, 1))
+    least = n / m - 1
+    wanted = least if variance is None else variance
+    wanted = _checks.one("variance", _checks.in_interval("variance", wanted, least * (1 - 1e-12), n / 2 - 1))
+    rng = numpy_rng(seed, "paired frame")
+    rows = 1 + rng.choice(order - 1, size=m, replace=False)
+    H = hadamard_transform(torch.eye(order, dtype=torch.float64)).numpy()[rows]
+    # Two rows of each weight, of opposite signs.
+    weights = np.repeat(_weights(m // 2, wanted, n), 2)
+    signs = np.tile([1.0, -1.0], m // 2)
+    order_of_rows = rng.permutation(m)
+    angle = np.arccos(abs(c)) / 2
+    root = np.sqrt(weights)[order_of_rows, None] * H
+    other = signs[order_of_rows, None] * root
+    F = np.empty((m, n))
+    F[:, ::2] = np.cos(angle) * root + np.sin(angle) * other
+    F[:, 1::2] = (1 if c >= 0 else -1) * (np.cos(angle) * root - np.sin(angle) * other)
+    return F
+
+
+def _weights(count: int, variance: float, n: int) -> FloatArray:
+    """Returns `count` decaying weights, each to be taken twice, with n Σ s² = 1 + variance over all."""
+    place = np.arange(count) / count
+
+    def of(decay: float) -> FloatArray:
+        falling = np.exp(-decay * place)
+        return np.asarray(falling / (2 * falling.sum()))
+
+    def excess(decay: float) -> float:
+        return float(2 * n * (of(decay) ** 2).sum() - 1 - variance)
+
+    steepest = 50.0 * count  # all but the first vanish
+    if excess(0.0) >= 0:
+        return of(0.0)
+    return of(brentq(excess, 0.0, steepest, xtol=1e-13)) if excess(steepest) > 0 else of(steepest)

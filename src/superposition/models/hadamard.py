@@ -1,4 +1,4 @@
-"""The fast Walsh–Hadamard transform of Sylvester order 2^k."""
+"""The transform by a Hadamard matrix: Walsh–Hadamard's fast one of order 2^k, times a dense factor for other orders."""
 
 from functools import lru_cache
 
@@ -7,41 +7,35 @@ from jaxtyping import Float
 from torch import Tensor
 
 from superposition import _checks
+from superposition.models.hadamard_constructions import construction_of, core_matrix
 
 # Radix of a pass: a product with a 64 × 64 Hadamard matrix is bound by memory, not arithmetic.
 _RADIX_BITS = 6
 
 
-def check_order(n: int) -> int:
-    """Returns n if it is a power of two; raises ValueError naming the neighbours otherwise."""
-    if n < 1:
-        raise ValueError(f"`n_features` must be a power of two for a Sylvester Hadamard matrix, got {n}: use 1 or more")
-    if n & (n - 1):
-        below = 1 << (n.bit_length() - 1)
-        raise ValueError(
-            f"`n_features` must be a power of two for a Sylvester Hadamard matrix, got {n}: use {below} or {2 * below}"
-        )
-    return n
-
-
 def hadamard_transform(x: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-    """Returns H x along the last axis, H the Sylvester Hadamard matrix of order n = 2^k, unnormalised.
+    """Returns H x along the last axis, H the Hadamard matrix of order n, unnormalised.
 
-    O(n log n) and no matrix of order n: H is a Kronecker product of small Hadamard matrices, applied one
-    after the other. H_ij = (−1)^popcount(i & j), H² = n.
+    O(n log n) and no matrix of order n for n = 2^k: H is a Kronecker product of small Hadamard matrices, applied one
+    after the other, H_ij = (−1)^popcount(i & j). Of other orders it is that of 2^k times Paley's of order c, a dense
+    factor: O(n (c + log n)). H is symmetric, its first row is of ones, H² = n.
+
+    Args:
+        x: Real numbers; the last axis has a length n of `hadamard_orders`.
 
     Raises:
-        ValueError: n is not a power of two.
+        ValueError: n is the order of no Hadamard matrix that is known here.
+
+    Reference: The Persian Rug, section 4.2.2 (Sylvester 1867, Paley 1933).
 
     >>> hadamard_transform(torch.tensor([1.0, 2.0]))
     tensor([ 3., -1.])
     """
     if not (isinstance(x, Tensor) and x.is_floating_point() and x.layout == torch.strided and x.ndim):
         raise ValueError(f"`x` must be a tensor of real numbers with at least one axis, got {_checks.shown(x)}")
-    n = check_order(x.shape[-1])
-    bits = n.bit_length() - 1
-    done = 1
-    y = x
+    made = construction_of(x.shape[-1])
+    bits, done = made.sylvester.bit_length() - 1, made.core
+    y = x if done == 1 else x.reshape(-1, done) @ paley(made.paley, made.q, x.dtype, x.device)
     while bits:
         step = min(bits, _RADIX_BITS)
         order = 1 << step
@@ -62,3 +56,10 @@ def sylvester(order: int, dtype: torch.dtype, device: torch.device) -> Float[Ten
         while len(H) < order:
             H = torch.kron(block, H)
     return H
+
+
+@lru_cache(maxsize=8)
+def paley(kind: int, q: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "order order"]:
+    """Returns Paley's symmetric matrix of one of his kinds as a dense tensor."""
+    with torch.inference_mode(mode=False):
+        return torch.from_numpy(core_matrix(kind, q)).to(device, dtype)

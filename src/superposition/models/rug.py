@@ -13,7 +13,8 @@ from superposition.features import Features, SparseFeatures
 from superposition.models.activations import ReLU
 from superposition.models.base import Model
 from superposition.models.encoders import DenseEncoder, Encoder, RugEncoder
-from superposition.models.hadamard import check_order, hadamard_transform
+from superposition.models.hadamard import hadamard_transform
+from superposition.models.hadamard_constructions import check_order, construction_of
 from superposition.models.spectrum import Spectrum
 from superposition.theory import symmetric_optimum
 
@@ -28,7 +29,7 @@ class PersianRug(Model):
     (eq. 6). R² = (n_features/n_hidden) R: it is proportional to a projector (eq. 42–45 drop the factor).
 
     Args:
-        n_features: Order of the Hadamard matrix, a power of two.
+        n_features: Order of the Hadamard matrix, one of `hadamard_orders`: a power of two, or Paley's times one.
         rows: The set S: distinct rows of the matrix, shape (n_hidden,).
         scale: a > 0, the diagonal of W.
         bias: b, added to every pre-activation, in feature units.
@@ -41,7 +42,7 @@ class PersianRug(Model):
         bias: b, a float64 scalar parameter.
 
     Raises:
-        ValueError: The order is not a power of two, or rows are repeated or out of range.
+        ValueError: No Hadamard matrix of the order is known here, or rows are repeated or out of range.
 
     Reference: The Persian Rug, section 4.2.2 and appendix F.
 
@@ -51,7 +52,6 @@ class PersianRug(Model):
     """
 
     kind: ClassVar[str] = "PersianRug"
-    rows_are_alike: ClassVar[bool] = True
 
     rows: Tensor
 
@@ -67,6 +67,8 @@ class PersianRug(Model):
         super().__init__()
         self.hidden_noise = _checks.one("hidden_noise", _checks.hidden_noise(hidden_noise))
         self.n_features = check_order(_checks.whole_number("n_features", n_features))
+        # Of Sylvester's matrices; rows of R from Paley's have the same squares in sum, but not the same entries.
+        self.rows_are_alike = construction_of(self.n_features).core == 1
         is_whole = isinstance(rows, torch.Tensor) and not (rows.is_floating_point() or rows.is_complex())
         if not is_whole or rows.ndim != 1 or rows.dtype == torch.bool:
             raise ValueError(f"`rows` must be a tensor of whole numbers, of one axis, got {_checks.shown(rows)}")
@@ -88,7 +90,7 @@ class PersianRug(Model):
         """Returns a rug with a = 1, b = 0 and a uniformly drawn set of rows.
 
         Raises:
-            ValueError: `n_features` is not a power of two or `n_hidden` is not in [1, n_features].
+            ValueError: No Hadamard matrix of order `n_features` is known, or `n_hidden` is not in [1, n_features].
         """
         check_order(_checks.whole_number("n_features", n_features))
         _checks.hidden_width(n_hidden, n_features)
@@ -125,7 +127,8 @@ class PersianRug(Model):
     def interference_mean(self, features: SparseFeatures) -> float:
         """Returns E ν_i, equal for every i: the off-diagonal row sum of R times E x.
 
-        H_·k sums to zero but for the constant row k = 0, whose presence gives every row of R a sum of 1/r.
+        H_·k sums to zero but for the constant row k = 0, which all matrices here have and whose presence
+        gives every row of R a sum of 1/r.
         """
         row_sum = self.n_features / self.n_hidden if int(self.rows[0]) == 0 else 0.0
         return (row_sum - 1.0) * float(features.mean)
@@ -228,7 +231,7 @@ def encoder_named(name: EncoderName, n_features: int, n_hidden: int, *, seed: in
     Args:
         name: "rug": rows of a Hadamard matrix, by fast transforms; "gaussian": independent entries; "harmonic": rows of
             a Fourier matrix.
-        n_features: Number of features; a power of two for a rug.
+        n_features: Number of features; one of `hadamard_orders` for a rug.
         n_hidden: Width of the bottleneck, in [1, n_features].
         seed: Seed of the draw.
 

@@ -13,7 +13,9 @@ from .executors import (
     RemoteScheduler as RemoteScheduler,
     SlurmJobs as SlurmJobs,
 )
+from .frames import FrameCell as FrameCell
 from .growth import GrowthCell as GrowthCell
+from .guarantees import GuaranteeCell as GuaranteeCell
 from .measured_rug import RugCell as RugCell
 from .run import Result as Result, run_sweep as run_sweep
 from .sql import query as query

@@ -9,6 +9,7 @@ from superposition import _checks, _files, decoders, features, models, training
 from superposition._names import DecoderName, EncoderName
 from superposition.estimate import Estimate
 from superposition.features import SparseFeatures
+from superposition.models.hadamard_constructions import check_order
 from superposition.sweeps.cell import BatchCell, Row, Workplace
 from superposition.sweeps.described import DescribedCell
 
@@ -25,7 +26,7 @@ class DecoderCell(DescribedCell):
     """One decoder of one encoder, fitted if it can be: its loss beside the theory's.
 
     Args:
-        n_features: Number of features; a power of two for a rug.
+        n_features: Number of features; one of `hadamard_orders` for a rug.
         n_hidden: Width of the bottleneck, in [1, n_features].
         probability: Probability that a feature is active, in [1e-15, 1]; or zipf:MEAN:EXPONENT.
         decoder: Its name, as `superposition decode` has it; lemma1 and pursuit assume k = n_features · probability.
@@ -101,7 +102,7 @@ class RecoveryCell(BatchCell):
     """Random k-sparse features, x ≥ 0, recovered from n_hidden activations: in what share of samples exactly.
 
     Args:
-        n_features: Number of features; a power of two for a rug.
+        n_features: Number of features; one of `hadamard_orders` for a rug.
         n_hidden: Number of activations, in [1, n_features].
         k: Number of active features, in [1, n_hidden].
         decoder: Its name, as `superposition decode` has it; of a prior it has p = k/n_features.
@@ -190,5 +191,5 @@ class RecoveryCell(BatchCell):
 def _check_kinds(cell: "DecoderCell | RecoveryCell", encoders: tuple[str, ...]) -> None:
     """Raises ValueError for an encoder or a decoder of no kind, or a rug of a size that has none."""
     if _checks.choice("encoder", cell.encoder, encoders) == "rug":
-        _checks.power_of_two("n_features", cell.n_features, "a rug")
+        check_order(cell.n_features)
     _checks.choice("decoder", cell.decoder, get_args(DecoderName))

@@ -17,7 +17,9 @@ from superposition.sweeps.compressed import LearnedCell, RefinedCell
 from superposition.sweeps.constructed import PrecisionCell, SchemeCell
 from superposition.sweeps.decoding import DecoderCell, RecoveryCell
 from superposition.sweeps.executors import SlurmJobs
+from superposition.sweeps.frames import FrameCell
 from superposition.sweeps.growth import GrowthCell
+from superposition.sweeps.guarantees import GuaranteeCell
 from superposition.sweeps.measured_rug import RugCell
 from superposition.sweeps.sweep import MOST_THREADS, Sweep
 from superposition.sweeps.trained import TrainedCell
@@ -25,7 +27,8 @@ from superposition.sweeps.trained import TrainedCell
 _KINDS: Kinds[type[Cell]] = Kinds(
     "cell",
     Cell,
-    *(TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell, RefinedCell, SchemeCell, PrecisionCell, GrowthCell),
+    *(TrainedCell, RugCell, DecoderCell, RecoveryCell, LearnedCell, RefinedCell, SchemeCell, PrecisionCell),
+    *(FrameCell, GuaranteeCell, GrowthCell),
     name="measure",
 )
 

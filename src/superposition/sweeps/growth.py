@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, final
 
 from superposition import _checks, models, training
 from superposition.estimate import Estimate
+from superposition.models.hadamard_constructions import check_order
 from superposition.sweeps.cell import Row, Workplace
 from superposition.sweeps.described import DescribedCell
 
@@ -16,7 +17,7 @@ class GrowthCell(DescribedCell):
     """The fastest deviation from a Persian Rug, with the scale and bias of mean field, under Adam at its peak rate.
 
     Args:
-        n_features: Number of features, a power of two.
+        n_features: Number of features, an order of Hadamard matrices.
         n_hidden: Width of the bottleneck, in [1, n_features].
         probability: Probability that a feature is active, in [1e-15, 1].
         protocol: Whose peak rate and batch size.
@@ -45,7 +46,7 @@ class GrowthCell(DescribedCell):
 
     def __post_init__(self) -> None:
         self._settle_counts("n_features", n_samples=2048, n_iterations=2)
-        _checks.power_of_two("n_features", self.n_features, "a rug")
+        check_order(self.n_features)
         probability = _checks.in_interval("probability", self.probability, _checks.LEAST_PROBABILITY, 1)
         self._settle(probability=_checks.one("probability", probability))
         training.TrainingConfig.named(self.protocol)

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 from superposition import _checks, diagnostics, models, theory
 from superposition.estimate import Estimate
 from superposition.features import Uniform
+from superposition.models.hadamard_constructions import check_order
 from superposition.sweeps.cell import Row, Workplace
 from superposition.sweeps.described import DescribedCell
 
@@ -17,7 +18,7 @@ class RugCell(DescribedCell):
     """One Persian Rug with its closed-form scale and bias: the measured loss, the prediction and all bounds.
 
     Args:
-        n_features: Number of features, a power of two.
+        n_features: Number of features, one of `hadamard_orders`.
         n_hidden: Number of rows, in [1, n_features].
         probability: Probability that a feature is active; at least 1/n_features, so that a sample has an active
             feature on average.
@@ -47,7 +48,7 @@ class RugCell(DescribedCell):
 
     def __post_init__(self) -> None:
         self._settle_counts("n_features", "n_held_out")
-        n = _checks.power_of_two("n_features", self.n_features, "a rug")
+        n = check_order(self.n_features)
         hint = "a sample must have an active feature"
         probability = _checks.in_interval("probability", self.probability, 1 / n, 1, hint=hint)
         self._settle(probability=_checks.one("probability", probability))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from superposition import _checks, _files, models, theory, training
 from superposition.estimate import Estimate
+from superposition.models.hadamard_constructions import check_order
 from superposition.sweeps.cell import BatchCell, Row, Workplace
 from superposition.sweeps.described import DescribedCell
 from superposition.sweeps.store import Store, StoredCell
@@ -117,7 +118,7 @@ class TrainedCell(DescribedCell, BatchCell):
         if self.start == "rug":
             if self.activation != "relu" or self.hidden_noise:
                 raise ValueError("`start` must be tied or linear with hidden noise or another activation, got rug")
-            _checks.power_of_two("n_features", self.n_features, "a rug")
+            check_order(self.n_features)
             self.features().check_symmetric("a rug")
 
     def content(self) -> dict[str, Any]:

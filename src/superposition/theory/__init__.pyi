@@ -1,7 +1,9 @@
 from .bounds import (
     LossBounds as LossBounds,
     Scaling as Scaling,
+    explicit_upper_bound as explicit_upper_bound,
     loss_bounds as loss_bounds,
+    loss_parts_bound as loss_parts_bound,
     lower_bound as lower_bound,
     scaling as scaling,
     upper_bound as upper_bound,
@@ -24,7 +26,12 @@ from .message_passing import (
     replica_mmse as replica_mmse,
     state_evolution as state_evolution,
 )
-from .optimum import Optimum as Optimum, optimal_relu as optimal_relu, symmetric_optimum as symmetric_optimum
+from .optimum import (
+    Optimum as Optimum,
+    optimal_relu as optimal_relu,
+    optimal_scale as optimal_scale,
+    symmetric_optimum as symmetric_optimum,
+)
 from .pairs import antipodal_loss as antipodal_loss
 from .posterior import (
     Posterior as Posterior,
@@ -32,5 +39,7 @@ from .posterior import (
     bayes_loss as bayes_loss,
     oracle_support_loss as oracle_support_loss,
 )
-from .rectified import relu_loss as relu_loss
+from .rectified import LossParts as LossParts, loss_parts as loss_parts, relu_loss as relu_loss
 from .sparse_recovery import l1_threshold as l1_threshold
+from .support_recovery import SupportThresholds as SupportThresholds, support_thresholds as support_thresholds
+from .zero_ratio import ZeroRatio as ZeroRatio, zero_ratio_relu as zero_ratio_relu

@@ -14,8 +14,11 @@ from superposition.features.smoothing import normal_density
 from superposition.theory.linear import minimal_noise_variance
 from superposition.theory.optimum import symmetric_optimum
 from superposition.theory.posterior import bayes_loss, oracle_support_loss
-from superposition.theory.rectified import relu_loss
+from superposition.theory.rectified import LossParts, relu_loss
 from superposition.theory.shapes import broadcast, plain
+
+# Of σ and b, whose squares are numbers of float64.
+_MOST = 1e150
 
 
 def upper_bound(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None) -> Any:
@@ -40,6 +43,72 @@ def upper_bound(ratio: npt.ArrayLike, probability: npt.ArrayLike, law: Law | Non
     r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
     sigma = np.sqrt(minimal_noise_variance(r, p, law))
     return relu_loss(1.0, -sigma * np.sqrt(-2 * np.log(p)), sigma, p, law)
+
+
+def explicit_upper_bound(ratio: npt.ArrayLike, probability: npt.ArrayLike) -> Any:
+    """Upper bound in elementary functions, p σ² (2λ + 3/2) + p σ³ (τ³ + 3τ + √(2/π))/3, for Uniform(0, 1) values.
+
+    λ = log(1/p), τ = √(2λ), σ² the least variance of the interference. It is the paper's O(p²/r log(1/p)) with its
+    constants, holds for all p and r, and is above `upper_bound`, the loss of the ansatz itself. Where it exceeds the
+    loss of the constant prediction it says nothing.
+
+    Args:
+        ratio: n_hidden / n_features, in [1e-100, 1].
+        probability: Probability of being active, in (0, 1]; broadcast with `ratio`.
+
+    Returns:
+        Loss per feature, squared feature units, of the broadcast shape.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: docs/theory.md, eq. 12; The Persian Rug, eq. 9, 14 and 24.
+
+    >>> round(explicit_upper_bound(0.25, 0.045), 6), round(upper_bound(0.25, 0.045), 6)
+    (0.018296, 0.007915)
+    """
+    r, p = broadcast(ratio=_checks.ratio(ratio), probability=_checks.probability(probability))
+    sigma = np.sqrt(minimal_noise_variance(r, p))
+    tau = np.sqrt(-2 * np.log(p))
+    cut = sigma**3 / 3 * (tau**3 + 3 * tau + np.sqrt(2 / np.pi))
+    return plain(np.asarray(p * (sigma**2 * (tau**2 + 1.5) + cut)))
+
+
+def loss_parts_bound(noise_std: npt.ArrayLike, bias: npt.ArrayLike) -> LossParts:
+    """The paper's bounds of the parts of the loss at a = 1 and b ≤ 0, for Uniform(0, 1) values.
+
+    E ReLU(ν + b)² ≤ σ²/2 exp(−b²/2σ²); E_r ≤ ∫ u² du up to 2|b|, where the mean is cut off, + (1 − 2|b|) Φ(−|b|/σ), the
+    tail at all other values; E_ν ≤ σ² + b². Each holds for all σ and b ≤ 0.
+
+    Args:
+        noise_std: σ in [0, 1e150], feature units.
+        bias: b in [−1e150, 0], feature units; broadcast with `noise_std`.
+
+    Returns:
+        LossParts of bounds, of the broadcast shape; see `loss_parts`.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Reference: The Persian Rug, eq. 22 and appendix C.
+
+    >>> bound = loss_parts_bound(0.2, -0.4)
+    >>> round(bound.off, 5), round(bound.rectified, 5), round(bound.noise, 5)
+    (0.00271, 0.17522, 0.2)
+    """
+    sigma, b = broadcast(
+        noise_std=_checks.in_interval("noise_std", noise_std, 0, _MOST),
+        bias=_checks.in_interval("bias", bias, -_MOST, 0),
+    )
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        steps = np.where(b < 0, -b / sigma, 0.0)  # infinite without noise
+        tail, decay = ndtr(-steps), np.exp(-(steps**2) / 2)
+    end = np.minimum(-2 * b, 1.0)
+    return LossParts(
+        plain(np.asarray(sigma**2 / 2 * decay)),
+        plain(np.asarray(end**3 / 3 + (1 - end) * tail)),
+        plain(np.asarray(sigma**2 + b**2)),
+    )
 
 
 def lower_bound(noise_std: npt.ArrayLike, probability: npt.ArrayLike) -> Any:

@@ -25,6 +25,9 @@ _MOST_NOISE = 1e150
 # Of two losses, relative: no difference. Each is a sum of six terms, products of up to five factors good to 2 ulp.
 _SAME = 1e-14
 _CHUNK = 2048
+# Of β and σ where squares of their sums are integrated, and how many σ below the threshold values may be: beyond it
+# moments of the ReLU cancel.
+_MOST_SCALED, _HEARD = 1e100, 10.0
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,48 @@ def optimal_relu(noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law 
         chunk = noisy[start : start + _CHUNK]
         loss[chunk], scale[chunk], bias[chunk] = _optimise(Problem(sigma.ravel()[chunk], p.ravel()[chunk], law))
     return Optimum(*(plain(value.reshape(sigma.shape)) for value in (loss, scale, bias, sigma.copy())))
+
+
+def optimal_scale(
+    threshold: npt.ArrayLike, noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None = None
+) -> Any:
+    """Best scale a of a ReLU(x + ν + β) at given β = b/a (exact given Gaussian ν).
+
+    It is E x ReLU(x + ν + β)/E ReLU(x + ν + β)², the root of dL/da = −2 E (x − a y) y, y = ReLU(x + ν + β), for
+    the loss is a parabola in a. It is positive.
+
+    Args:
+        threshold: β in [−1e100, 1e100], feature units, and at least −(u + 10σ), u the law's largest value.
+        noise_std: σ in [0, 1e100], standard deviation of the interference ν, feature units.
+        probability: Probability of being active, in (0, 1]; all three are broadcast.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        a, of the broadcast shape.
+
+    Raises:
+        ValueError: An argument is out of range, or the ReLU is never on.
+
+    Reference: The Persian Rug, eq. 12 and 13.
+
+    >>> best = optimal_relu(0.2, 0.045)
+    >>> round(optimal_scale(best.bias / best.scale, 0.2, 0.045) / best.scale, 9)
+    1.0
+    """
+    law = law_or_default(law)
+    beta, sigma, p = broadcast(
+        threshold=_checks.in_interval("threshold", threshold, -_MOST_SCALED, _MOST_SCALED),
+        noise_std=_checks.in_interval("noise_std", noise_std, 0, _MOST_SCALED),
+        probability=_checks.probability(probability),
+    )
+    largest = law.support[1]
+    if not (beta + largest + _HEARD * sigma > 0).all():
+        raise ValueError(
+            "`threshold` must leave the ReLU on for some values, which needs more than "
+            f"−(u + {_HEARD:g}σ), u = {largest:g} the law's largest value, got {float(beta.min()):g}"
+        )
+    scale = Problem(sigma.ravel(), p.ravel(), law).best_scale_and_slope(beta.ravel())[0]
+    return plain(scale.reshape(beta.shape))
 
 
 def symmetric_optimum(

@@ -94,18 +94,47 @@ class Problem:
         return Rectified.of(bias, scale * self.noise_std).second
 
     def loss_on(self, scale: FloatArray, bias: FloatArray) -> FloatArray:
-        """Returns the loss of an active feature.
+        """Returns the loss of an active feature, E_r + E_ν.
 
         It is u² where the ReLU is off, and (m − s g)² where it is on, with m = (1 − a)u − b missed even without
         noise, s = aσ, and g the noise, above −(au + b)/s.
         """
+        return self.loss_silent(scale, bias) + self.loss_heard(scale, bias)
+
+    def loss_silent(self, scale: FloatArray, bias: FloatArray) -> FloatArray:
+        """Returns E[u²; silent], of an active feature whose ReLU is off."""
+        return self.law.silent_second_moment(np.asarray(bias / scale), self.noise_std)
+
+    def loss_heard(self, scale: FloatArray, bias: FloatArray) -> FloatArray:
+        """Returns E[(m − s g)²; on], of an active feature whose ReLU is on."""
         s, threshold = scale * self.noise_std, np.asarray(bias / scale)
         on = self.law.smoothed(threshold, self.noise_std)
-        silent = self.law.silent_second_moment(threshold, self.noise_std)
         distorted = self.law.distortion(1 - scale, bias, threshold, self.noise_std)
         # The density is never quite 0, and a bias may be of any size.
         density = np.where(on.density > _NO_DENSITY, on.density, 0.0)
-        return silent + distorted + s * (s * on.active - (2 - scale) * on.density_u + bias * density)
+        return distorted + s * (s * on.active - (2 - scale) * on.density_u + bias * density)
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """The mean-field loss by where it comes from: L = (1 − p) off + p (rectified + noise), squared feature units.
+
+    Attributes:
+        off: E ReLU(aν + b)², of an inactive feature.
+        rectified: E_r = E[u²; the ReLU is off], of an active one: what the ReLU cuts off.
+        noise: E_ν = E[(u − a(u + ν) − b)²; the ReLU is on]: what the interference, scale and bias do.
+    """
+
+    off: Any
+    rectified: Any
+    noise: Any
+
+    @property
+    def ratio(self) -> Any:
+        """E_r/E_ν; NaN where an active feature has no error at all."""
+        rectified, noise = np.asarray(self.rectified, float), np.asarray(self.noise, float)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            return plain(rectified / noise)
 
 
 def relu_loss(
@@ -135,6 +164,49 @@ def relu_loss(
     >>> round(relu_loss(1.28921, -0.44583, 0.20852, 0.045), 8)
     0.00485573
     """
+    a, b, problem = _problem(scale, bias, noise_std, probability, law)
+    return plain(problem.loss(a.ravel(), b.ravel()).reshape(a.shape))
+
+
+def loss_parts(
+    scale: npt.ArrayLike,
+    bias: npt.ArrayLike,
+    noise_std: npt.ArrayLike,
+    law: Law | None = None,
+) -> LossParts:
+    """The parts of `relu_loss`: of inactive features, of what the ReLU cuts off, and of noise (exact given Gaussian ν).
+
+    At a = 1 the last two are E_r and E_ν of the paper, the error of an active feature that comes of the ReLU and of the
+    interference. At small σ, with b = −τσ and the law Uniform(0, 1), E_r ≈ σ³ E(τ + g)₊³/3 and E_ν ≈ σ² (1 + τ²):
+    E_r/E_ν vanishes with τσ.
+
+    Args:
+        scale: Diagonal a of W, > 0; as for `relu_loss`.
+        bias: b in [−1e150, 1e150], with the mean of the interference absorbed; in feature units.
+        noise_std: σ in [0, 1e150], standard deviation of the interference ν, in feature units.
+        law: Law of active values; Uniform() if not given.
+
+    Returns:
+        LossParts of the broadcast shape.
+
+    Raises:
+        ValueError: An argument is out of range or not finite.
+
+    Reference: The Persian Rug, appendix C (E_r and E_ν) and E.1 (off term).
+
+    >>> parts = loss_parts(1.0, -0.4, 0.2)
+    >>> round(parts.rectified, 5), round(parts.noise, 5), round(parts.ratio, 3)
+    (0.03726, 0.08805, 0.423)
+    """
+    a, b, problem = _problem(scale, bias, noise_std, 1.0, law)
+    of = (problem.loss_off, problem.loss_silent, problem.loss_heard)
+    return LossParts(*(plain(np.asarray(part(a.ravel(), b.ravel())).reshape(a.shape)) for part in of))
+
+
+def _problem(
+    scale: npt.ArrayLike, bias: npt.ArrayLike, noise_std: npt.ArrayLike, probability: npt.ArrayLike, law: Law | None
+) -> tuple[FloatArray, FloatArray, Problem]:
+    """Returns checked scale and bias of one shape, and the problem, flat."""
     a = _checks.finite("scale", scale)
     if not (a > 0).all():
         raise ValueError(f"`scale` must be positive, got {float(a.min()):g}: the mean-field form needs a > 0")
@@ -148,5 +220,4 @@ def relu_loss(
     for name, value in derived.items():
         _checks.in_interval(name, value, 0, _MOST)
     _checks.in_interval("bias over scale", threshold, -(_MOST**2), _MOST**2)
-    loss = Problem(sigma.ravel(), p.ravel(), law).loss(a.ravel(), b.ravel())
-    return plain(loss.reshape(a.shape))
+    return a, b, Problem(sigma.ravel(), p.ravel(), law)
