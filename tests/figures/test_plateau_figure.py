@@ -20,7 +20,7 @@ def tiny(made_once):
     with pytest.MonkeyPatch.context() as patch:
         runs = (_Runs((16, 32), 64, 16), _Runs((16,), 32, 16, starts=("linear",), rate="paper"))
         patch.setattr(figure_t4, "_SIZES", {"quick": _Sizes(runs, (16,), 20, ())})
-        patch.setattr(figure_t4, "_N_HELD_OUT", 1000)
+        patch.setattr(figure_t4, "_N_HELD_OUT", 1000)  # of these runs, which no other preset has
 
         def make(folder):
             store, cells = Store(folder), FIGURE.cells(PRESETS["quick"])

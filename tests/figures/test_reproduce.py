@@ -24,7 +24,7 @@ def contents(folder, pattern="figure-*"):
 def test_writes_table_pictures_and_summary_of_each_figure(made):
     folder, outcomes = made
     assert [outcome.figure.name for outcome in outcomes] == [figure.name for figure in MADE]
-    lettered = [f"{letter}{i}" for letter, last in (("A", 6), ("D", 3), ("T", 3)) for i in range(1, last + 1)]
+    lettered = [f"{letter}{i}" for letter, last in (("A", 6), ("D", 5), ("T", 4)) for i in range(1, last + 1)]
     assert [figure.name for figure in FIGURES] == [*map(str, range(1, 16)), *lettered]
     for figure in MADE:
         stem = folder / f"figure-{figure.name}"

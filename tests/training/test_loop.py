@@ -205,7 +205,7 @@ def test_round_trip_folder(small, tmp_path, same_weights):
     assert (record["stopped"], record["steps"], record["seed"], record["n_hidden"]) == ("completed", 60, 3, 3)
     assert SparseFeatures.from_config(record["features"]) == small.features
     assert {**record["config"], "betas": tuple(record["config"]["betas"])} == {
-        **small.config.__dict__,
+        **small.config.fields(),
         "rate_cap": record["config"]["rate_cap"],
     }
     assert float(record["config"]["rate_cap"]) == small.config.rate_cap

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import exp, isnan, log, nan, sqrt
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -50,22 +51,26 @@ class _Runs:
     rate: Rate = "default"
     seeds: tuple[int, ...] = (0,)
 
-    def cells(self) -> Iterator[TrainedCell]:
-        p, ratio = self.place
-        lengths = [self.first << k for k in range((self.last // self.first).bit_length())]
-        for n in self.sizes:
-            for start in self.starts:
-                for seed in self.seeds:
-                    for n_steps in lengths:
-                        yield TrainedCell(
-                            *(n, round(ratio * n), p),
-                            protocol=self.rate,
-                            start=start,
-                            cooldown=_COOLDOWN,
-                            n_steps=n_steps,
-                            seed=seed,
-                            n_held_out=_N_HELD_OUT,
-                        )
+
+@cache  # the larger presets have thousands, and each is checked when it is made
+def _branched(runs: _Runs) -> tuple[TrainedCell, ...]:
+    """Returns the cells of branched runs."""
+    p, ratio = runs.place
+    return tuple(
+        TrainedCell(
+            *(n, round(ratio * n), p),
+            protocol=runs.rate,
+            start=start,
+            cooldown=_COOLDOWN,
+            n_steps=runs.first << k,
+            seed=seed,
+            n_held_out=_N_HELD_OUT,
+        )
+        for n in runs.sizes
+        for start in runs.starts
+        for seed in runs.seeds
+        for k in range((runs.last // runs.first).bit_length())
+    )
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,9 @@ class _Sizes:
 
 
 _HALF, _RARE, _GIVEN_UP = (0.045, 0.5), (0.005, 0.25), (0.045, 0.0625)
-_QUICK = _Sizes((_Runs((64, 128, 256), 1024, 16),), (64, 128), 300, (128,))
+_QUICK = _Sizes(
+    (_Runs((64, 128, 256), 1024, 16), _Runs((64,), 8192, 512, starts=("tied",), rate="paper")), (64, 128), 300, (128,)
+)
 _RUNS = (
     _Runs((64,), 1024, 16),
     _Runs((128, 256, 512), 4096, 16, starts=_STARTS),
@@ -128,7 +135,7 @@ class FigureT4(Figure):
         """Returns branched runs, runs by the paper's rule, and linearised rugs."""
         own = preset.own(_SIZES)
         return [
-            *(cell for runs in own.runs for cell in runs.cells()),
+            *(cell for runs in own.runs for cell in _branched(runs)),
             *(_ruled(n, start, preset.seed) for n in own.ruled for start in ("linear", "tied")),
             *(
                 GrowthCell(n, round(runs.place[1] * n), runs.place[0], n_iterations=own.n_iterations, seed=preset.seed)
@@ -245,10 +252,12 @@ class FigureT4(Figure):
         _draw_ends(e, [run for run in traces if run.rate == "default" and run.start == "tied" and run.seed == 0])
         legend.set_axis_off()
         entries = [Line2D([], [], color=colours[n]) for n in sizes]
-        entries += [Line2D([], [], color="0.3", linestyle=_DASHES[start]) for start in _STARTS]
+        starts = [start for start in _STARTS if any(run.start == start for run in traces)]
+        entries += [Line2D([], [], color="0.3", linestyle=_DASHES[start]) for start in starts]
         entries += [Line2D([], [], color="0.3", marker="x", linestyle="none")]
-        labels = [f"n = {n}" for n in sizes] + ["from tied weights", "from torch.nn.Linear's", "from a rug"]
-        legend.legend(entries, [*labels, "the paper's rule stops"], loc="center left")
+        words = {"tied": "from tied weights", "linear": "from torch.nn.Linear's", "rug": "from a rug"}
+        labels = [*(f"n = {n}" for n in sizes), *(words[start] for start in starts), "the paper's rule stops"]
+        legend.legend(entries, labels, loc="center left")
         return figure
 
 
