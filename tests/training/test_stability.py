@@ -74,18 +74,33 @@ def test_the_parts_of_a_gradient_make_its_noise():
     np.testing.assert_allclose(small - mean**2, 4 * (large - mean**2), rtol=1e-9, atol=1e-18)
 
 
-def test_a_deviation_along_the_mode_grows_under_adam_at_that_rate():
-    """The point of it all: the loss on fresh samples falls along the mode, by half the curvature times the square."""
+def test_the_loss_curves_down_along_the_mode_and_up_along_another_direction(rng):
+    """By second differences of losses of fresh samples, without a gradient."""
     features = SparseFeatures(32, 0.06)
-    rug = Autoencoder.from_model(PersianRug.fit(features, 8))
+    rug = Autoencoder.from_model(PersianRug.fit(features, 8)).double()
     found = growth_rate(rug, features, n_samples=32_768, n_iterations=100)
     assert found.rate.value > 10 * found.rate.standard_error
     assert 0 < found.gradient < 1
     assert 0 < found.drift < 1
-    assert {name: value.shape for name, value in found.mode.items()} == {
-        "W_enc": (8, 32), "W_dec": (32, 8), "b_dec": (32,)
-    }  # fmt: skip
     assert sum((value**2).sum() for value in found.mode.values()) == pytest.approx(1, rel=1e-12)
+    x = features.sample(200_000, torch_generator(5), dtype=torch.float64)
+    weights = {name: tensor.clone() for name, tensor in rug.state_dict().items()}
+    size = 0.02 * sum(float(tensor.square().sum()) for tensor in weights.values()) ** 0.5
+
+    def losses(direction, step):
+        moved = {name: tensor + step * torch.from_numpy(direction[name].copy()) for name, tensor in weights.items()}
+        rug.load_state_dict(moved)
+        with torch.no_grad():
+            return (rug(x) - x).square().mean(dim=1)
+
+    def z_score(direction):
+        second = losses(direction, size) + losses(direction, -size) - 2 * losses(direction, 0)
+        return float(second.mean() / second.std() * len(second) ** 0.5)
+
+    assert z_score(found.mode) < -5
+    other = {name: rng.standard_normal(tuple(tensor.shape)) for name, tensor in weights.items()}
+    norm = sum((value**2).sum() for value in other.values()) ** 0.5
+    assert z_score({name: value / norm for name, value in other.items()}) > 5
 
 
 def test_at_the_optimum_of_one_feature_nothing_grows():
