@@ -57,10 +57,10 @@ def test_slopes_are_the_second_derivative_by_autograd_where_no_output_crosses_ze
     hessian = torch.autograd.functional.hessian(loss, weights).numpy()
     direction = np.random.default_rng(0).standard_normal(30)
     # The gradient is of third degree in the weights: what two differences are off by cancels exactly.
-    wide, monkeypatch = ground.slopes([batch], direction)[0], pytest.MonkeyPatch()
-    with monkeypatch.context() as patch:
+    (wide,) = ground.slopes([batch], direction)
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stability, "_STEP", stability._STEP / 2)
-        narrow = ground.slopes([batch], direction)[0]
+        (narrow,) = ground.slopes([batch], direction)
     expected = hessian @ direction
     np.testing.assert_allclose((4 * narrow - wide) / 3, expected, rtol=0, atol=1e-9 * abs(expected).max())
     assert abs(wide - expected).max() > 1e-6 * abs(expected).max()

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from superposition import training
 from superposition._checks import FloatArray
 from superposition._names import Verdict as Verdict
 from superposition.figures.presets import Preset
 from superposition.figures.style import typeset
 from superposition.sweeps import Cell, Store
-from superposition.training import TrainingConfig
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -64,7 +64,7 @@ def judged(borne_out: bool | np.bool_, *, tested: bool | np.bool_ = True, traine
 
 def cut_short(table: pa.Table) -> npt.NDArray[np.bool_]:
     """Returns which runs of the default protocol took fewer steps than it has of its own, or did not end as it does."""
-    own = np.where(np.equal(table.column("protocol").to_pylist(), "default"), TrainingConfig().n_steps, 0)
+    own = np.where(np.equal(table.column("protocol").to_pylist(), "default"), training.TrainingConfig().n_steps, 0)
     ended = np.isin(np.array(table.column("stopped").to_pylist(), dtype=str), ("completed", "plateau"))
     return np.asarray((column(table, "steps") < own) | ~ended)
 

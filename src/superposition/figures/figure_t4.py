@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from superposition.figures import style
-from superposition.figures.base import Check, Figure, column, distinct, judged, provenance, rows
+from superposition.figures.base import Check, Figure, column, distinct, judged, provenance, rows, tabulated
 from superposition.figures.presets import Preset
 from superposition.sweeps import Cell, GrowthCell, Store, TrainedCell
 
@@ -146,7 +146,7 @@ class FigureT4(Figure):
 
     def measure(self, preset: Preset, store: Store) -> pa.Table:
         """Returns a row a cell: the loss of a run over the prediction, or the growth rate at a rug."""
-        return pa.Table.from_pylist([_record(cell, store) for cell in self.cells(preset)])
+        return tabulated(_record(cell, store) for cell in self.cells(preset))
 
     def checks(self, table: pa.Table) -> list[Check]:
         """Checks where training ends, when it leaves the rug, and whether the growth rate says so."""
@@ -333,12 +333,12 @@ def _ruled(n: int, start: Literal["linear", "tied"], seed: int) -> TrainedCell:
 def _record(cell: Cell, store: Store) -> dict[str, Any]:
     """Returns the row of a cell."""
     stored = store.get(cell)
-    row: dict[str, Any] = dict.fromkeys(
-        ("start", "rate", "steps", "value", "standard_error", "skewness", "excess_kurtosis", "row_mean",
-         "dead_features", "run_seed", "stopped", "growth", "growth_error", "gradient", "drift")
-    )  # fmt: skip
     assert isinstance(cell, TrainedCell | GrowthCell)
-    row |= {"n_features": cell.n_features, "probability": float(cell.probability), "ratio": stored.row["ratio"]}
+    row: dict[str, Any] = {
+        "n_features": cell.n_features,
+        "probability": float(cell.probability),
+        "ratio": stored.row["ratio"],
+    }
     if isinstance(cell, GrowthCell):
         rate = stored.estimate("rate")
         row |= {"kind": "growth", "growth": rate.value, "growth_error": rate.standard_error}

@@ -7,8 +7,8 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from superposition import training
 from superposition.sweeps import RugCell, TrainedCell
-from superposition.training import TrainingConfig
 
 Size = TypeVar("Size")
 # Draws of a rug's rows behind each of its losses, so that their spread is in its error.
@@ -194,8 +194,8 @@ class Preset:
     @property
     def network_steps(self) -> int:
         """Steps of networks that compress: all of their own where the models of figure 2 take all of theirs."""
-        own = TrainingConfig.networks().n_steps
-        return own if self.n_steps >= TrainingConfig().n_steps else self.n_steps * 4 // 3
+        own = training.TrainingConfig.networks().n_steps
+        return own if self.n_steps >= training.TrainingConfig().n_steps else self.n_steps * 4 // 3
 
     def trained_cells(self) -> list[TrainedCell]:
         """Returns the models of figure 2."""

@@ -1,6 +1,6 @@
 """Whether training leaves a point: the linearised dynamics of Adam there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import final
@@ -113,7 +113,8 @@ def growth_rate(
         raise ValueError(f"`features` must have a gradient at `model` that can be squared and is not 0, got {size:g}")
 
     def product(samples: Sequence[SparseBatch], vector: FloatArray) -> FloatArray:
-        slope: FloatArray = ground.slopes(samples, vector / half)[0] / half
+        total = sum(ground.slopes(samples, vector / half), np.zeros_like(vector))
+        slope: FloatArray = total / len(samples) / half
         return slope
 
     with reporting(progress, f"linearising n={model.n_features} n_hidden={model.n_hidden}") as report:
@@ -124,7 +125,7 @@ def growth_rate(
             report,
         )
     direction = mode / half
-    curvatures = ground.slopes(others, direction, along=direction)
+    curvatures = np.array([direction @ slope for slope in ground.slopes(others, direction)])
     # The product of two means, whose noises are independent.
     expected = gradient * ground.moments(others, config.batch_size)[0]
     return Growth(
@@ -165,20 +166,12 @@ class _Ground:
         variance = (squares / len(batches) - mean**2).clip(min=0) * len(batches) / (len(batches) - 1)
         return mean, mean**2 + variance * _PART / batch_size
 
-    def slopes(
-        self, batches: Sequence[SparseBatch], direction: FloatArray, *, along: FloatArray | None = None
-    ) -> FloatArray:
-        """Returns H · direction, (1, weights), or for each batch its product with a vector, (batches,)."""
+    def slopes(self, batches: Sequence[SparseBatch], direction: FloatArray) -> Iterator[FloatArray]:
+        """Yields H · direction of each batch, a difference of two gradients."""
         size = _STEP * float(np.linalg.norm(self.weights) / np.linalg.norm(direction))
-        total, products = np.zeros_like(self.weights), []
         for batch in batches:
             up, down = (self.gradient(batch, self.weights + sign * size * direction) for sign in (1, -1))
-            slope = (up - down) / (2 * size)
-            if along is None:
-                total += slope
-            else:
-                products.append(along @ slope)
-        return total[None] / len(batches) if along is None else np.array(products)
+            yield (up - down) / (2 * size)
 
     def split(self, vector: FloatArray) -> dict[str, FloatArray]:
         """Returns a vector as one array a parameter, in the shapes of the model."""
